@@ -85,21 +85,14 @@ export const spans = (text: string): ReadonlyArray<Span> => {
   return out
 }
 
-/** The text with spans of the given kinds blanked: same length, same lines, string quotes kept. */
-export const blank = (
-  text: string,
-  kinds: ReadonlyArray<Span["kind"]> = ["comment", "string", "template", "regex"]
-): string => {
-  const hide = (piece: string) => piece.replace(/[^\n]/g, " ")
+/** The text with everything that is not code replaced by `fill`: same length, same lines, string quotes kept. */
+export const blank = (text: string, fill: (kind: Span["kind"]) => string = () => " "): string => {
   let out = ""
   let at = 0
   for (const { end, kind, start } of spans(text)) {
-    if (!kinds.includes(kind)) continue
+    const hidden = text.slice(start, end).replace(/[^\n]/g, fill(kind))
     out += text.slice(at, start)
-    out +=
-      kind === "string"
-        ? text[start] + hide(text.slice(start + 1, end - 1)) + text[end - 1]
-        : hide(text.slice(start, end))
+    out += kind === "string" ? text[start] + hidden.slice(1, -1) + text[end - 1] : hidden
     at = end
   }
   return out + text.slice(at)

@@ -1,0 +1,173 @@
+// Doc comments: which exports have one, and the code fences inside.
+import { existsSync } from "node:fs"
+import { join } from "node:path/posix"
+import { blank, lineOf, repository, type SourceFile, sourceFile, sourceFiles, spans } from "./source.ts"
+
+/** A fenced piece of TypeScript: `line` is the line of its first line of code in `path`. */
+export interface Fence {
+  readonly path: string
+  readonly symbol: string
+  readonly line: number
+  readonly code: string
+  /** ` ```ts no-run `: the code is type-checked and never run. */
+  readonly noRun: boolean
+}
+
+interface DocComment {
+  readonly start: number
+  readonly end: number
+  /** Without the stars; line n of it is line n of the comment. */
+  readonly body: string
+}
+
+const docComments = (text: string): ReadonlyArray<DocComment> =>
+  spans(text)
+    .filter(({ kind, start }) => kind === "comment" && text.startsWith("/**", start))
+    .map(({ end, start }) => ({
+      start,
+      end,
+      body: text
+        .slice(start + 3, end - 2)
+        .split("\n")
+        .map((line, index) => (index === 0 ? line : line.replace(/^\s*\*? ?/, "")))
+        .join("\n")
+    }))
+
+const fencePattern = /^([ \t]*)(```+)(?:ts|typescript)\b([^\n]*)\n([\s\S]*?)^[ \t]*\2[ \t]*$/gm
+
+const fencesOf = (body: string): ReadonlyArray<Pick<Fence, "line" | "code" | "noRun">> =>
+  Array.from(body.matchAll(fencePattern), (match) => ({
+    line: lineOf(body, match.index) + 1,
+    code: match[4]!
+      .split("\n")
+      .map((line) => (line.startsWith(match[1]!) ? line.slice(match[1]!.length) : line.trimStart()))
+      .join("\n"),
+    noRun: /\bno-run\b/.test(match[3]!)
+  }))
+
+const declared =
+  /^\s*(?:export\s+)?(?:default\s+)?(?:declare\s+)?(?:abstract\s+|async\s+)?(?:(?:const|let|function\s*\*?|class|interface|type|namespace)\s+|(?:(?:readonly|static|get)\s+)*)([\w$]+)/
+
+const symbolAfter = (code: string, index: number): string => {
+  const name = declared.exec(code.slice(index, index + 400))?.[1]
+  return name === undefined || name === "import" || name === "export" ? "module" : name
+}
+
+/** The fences of all doc comments of a source file, or of a Markdown file. */
+export const fences = ({ path, text }: SourceFile): ReadonlyArray<Fence> => {
+  if (path.endsWith(".md")) return fencesOf(text).map((fence) => ({ ...fence, path, symbol: `line ${fence.line}` }))
+  const code = blank(text)
+  return docComments(text).flatMap(({ body, end, start }) =>
+    fencesOf(body).map((fence) => ({
+      ...fence,
+      path,
+      symbol: symbolAfter(code, end),
+      line: fence.line + lineOf(text, start) - 1
+    }))
+  )
+}
+
+type Exports = Readonly<Record<string, string | null | Readonly<Record<string, string>>>>
+
+/** The source files behind `exports` of package.json. `./*` stands for every file directly in its folder. */
+export const publicModules = (exports: Exports): ReadonlyArray<string> => {
+  const paths = Object.values(exports).flatMap((target) => {
+    const source = typeof target === "object" && target !== null ? target["baton-source"] : undefined
+    if (source === undefined) return []
+    const path = join(source)
+    if (!path.includes("*")) return [path]
+    return sourceFiles(join(path, "..")).flatMap((file) =>
+      join(file.path, "..") === join(path, "..") ? [file.path] : []
+    )
+  })
+  return Array.from(new Set(paths)).sort()
+}
+
+/** The source of a path, or undefined where there is none. */
+export type Read = (path: string) => SourceFile | undefined
+
+export const readRepository: Read = (path) => (existsSync(join(repository, path)) ? sourceFile(path) : undefined)
+
+interface Declaration {
+  readonly name: string
+  readonly isValue: boolean
+  readonly start: number
+}
+
+const declaration =
+  /^(?:export )?(?:declare )?(?:(const|let|var|(?:async )?function\s*\*?|(?:abstract )?class)|interface|type|namespace)\s+([\w$]+)/gm
+
+const declarations = (code: string): ReadonlyArray<Declaration> =>
+  Array.from(code.matchAll(declaration), (match) => ({
+    name: match[2]!,
+    isValue: match[1] !== undefined,
+    start: match.index
+  }))
+
+/**
+ * What is missing in the docs of a public module, one sentence each: an exported value needs a doc comment with an
+ * **Example** section that holds a TypeScript fence, an exported type needs a doc comment. Of several declarations of one
+ * name (overloads) one will do. Re-exports are followed to where they are declared, except to other public modules.
+ */
+export const docProblems = (
+  path: string,
+  read: Read,
+  isPublic: (path: string) => boolean,
+  only?: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const file = read(path)
+  if (file === undefined) return [`${path}: does not exist`]
+  const { text } = file
+  const code = blank(text)
+  const all = declarations(code)
+  const exported = new Set(only ?? all.filter(({ start }) => code.startsWith("export", start)).map(({ name }) => name))
+  const problems: Array<string> = []
+
+  for (const match of code.matchAll(
+    /^export (?:type )?(?:\{([^}]*)\}|\*(?: as ([\w$]+))?)(?:\s*from\s*(["'] *["']))?/gm
+  )) {
+    if (only !== undefined && match[1] === undefined) continue
+    const names = match[1]
+      ?.split(",")
+      .map((part) =>
+        part
+          .trim()
+          .replace(/^type /, "")
+          .split(/\s+as\s+/)
+      )
+      .filter(([name, alias]) => name !== "" && (only === undefined || only.includes(alias ?? name!)))
+      .map(([name]) => name!)
+    const end = match.index + match[0].length
+    if (match[3] === undefined) for (const name of names ?? []) exported.add(name)
+    else {
+      const specifier = text.slice(end - match[3].length + 1, end - 1)
+      const target = join(path, "..", specifier)
+      if (names?.length === 0) continue
+      if (!specifier.startsWith(".")) problems.push(`${path}:${lineOf(text, end)}: re-exports from "${specifier}"`)
+      else if (!isPublic(target)) problems.push(...docProblems(target, read, isPublic, names))
+      for (const name of names ?? []) exported.delete(name)
+    }
+  }
+  for (const match of code.matchAll(/^export (?:default\b|(?:const|let|var)\s*[{[])/gm))
+    problems.push(`${path}:${lineOf(text, match.index)}: export a named declaration, so that it can have docs`)
+
+  const comments = docComments(text)
+  const docOf = ({ start }: Declaration) =>
+    comments.findLast((comment) => comment.end <= start && code.slice(comment.end, start).trim() === "")?.body
+  for (const name of exported) {
+    const named = all.filter((one) => one.name === name)
+    const lacks = (some: ReadonlyArray<Declaration>, what: string, has: (body: string) => boolean) => {
+      if (some.length > 0 && !some.some((one) => has(docOf(one) ?? "")))
+        problems.push(`${path}:${lineOf(text, some[0]!.start)}: ${name} has no ${what}`)
+    }
+    const values = named.filter(({ isValue }) => isValue)
+    const types = named.filter(({ isValue }) => !isValue)
+    const hasExample = (body: string) =>
+      body.includes("**Example**") && fencesOf(body.slice(body.indexOf("**Example**"))).length > 0
+    if (values.some((one) => docOf(one) !== undefined)) lacks(values, "**Example** with a ```ts fence", hasExample)
+    else lacks(values, "doc comment", () => false)
+    lacks(types, "doc comment", (body) => body.trim() !== "")
+    if (named.length === 0) problems.push(`${path}: exports ${name}, whose declaration was not found`)
+  }
+  return problems
+}
