@@ -1,5 +1,6 @@
 // Installs what package-lock.json asks for, if node_modules does not have it. `npm start` and `npm test` run this first, so it
-// must work on Node 20 with nothing installed, and cost nothing when there is nothing to do.
+// must work on Node 20 with nothing installed, and cost nothing when there is nothing to do. They call it themselves, as npm leaves
+// out prestart and pretest where ignore-scripts is set; `env node` after it, as a shell remembers where it found the old node.
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
