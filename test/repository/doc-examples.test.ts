@@ -35,7 +35,11 @@ const files = [
 ]
 const examples = files.flatMap(fences).map(toExample)
 const folder = folderOf(process.pid)
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const own = `${folder}-check`
+// Before too, as a run that was killed leaves its own behind.
+const clear = () => [folder, own].forEach((path) => rmSync(path, { recursive: true, force: true }))
+beforeAll(clear)
+afterAll(clear)
 
 describe("the examples of the docs", () => {
   let paths: ReadonlyArray<string> = []
@@ -63,8 +67,6 @@ describe("the examples of the docs", () => {
 })
 
 describe("the check of the examples", () => {
-  const own = `${folder}-check`
-  afterAll(() => rmSync(own, { recursive: true, force: true }))
   const fence = (lines: ReadonlyArray<string>, path: string): Fence => ({
     path,
     symbol: "f",
