@@ -37,7 +37,9 @@ const examples = files.flatMap(fences).map(toExample)
 const folder = folderOf(process.pid)
 const own = `${folder}-check`
 // Before too, as a run that was killed leaves its own behind.
-const clear = () => [folder, own].forEach((path) => rmSync(path, { recursive: true, force: true }))
+const clear = () => {
+  for (const path of [folder, own]) rmSync(path, { recursive: true, force: true })
+}
 beforeAll(clear)
 afterAll(clear)
 
