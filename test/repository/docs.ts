@@ -104,6 +104,18 @@ const declarations = (code: string): ReadonlyArray<Declaration> =>
     start: match.index
   }))
 
+const hasExample = (body: string) =>
+  body.includes("**Example**") && fencesOf(body.slice(body.indexOf("**Example**"))).length > 0
+
+/** The names between the braces of an import or export, with their offsets. */
+const listed = (names: string) =>
+  Array.from(names.matchAll(/(type\s+)?([\w$]+)(?:\s+as\s+([\w$]+))?\s*(?:,|$)/g), (match) => ({
+    index: match.index,
+    isType: match[1] !== undefined,
+    name: match[2]!,
+    alias: match[3] ?? match[2]!
+  }))
+
 /**
  * What is missing in the docs of a public module, one sentence each: an exported value needs a doc comment with an
  * **Example** section that holds a TypeScript fence, an exported type needs a doc comment. Of several declarations of one
@@ -122,49 +134,62 @@ export const docProblems = (
   const all = declarations(code)
   const exported = new Set(only ?? all.filter(({ start }) => code.startsWith("export", start)).map(({ name }) => name))
   const problems: Array<string> = []
+  const comments = docComments(text)
+  const docBefore = (start: number) =>
+    comments.findLast((comment) => comment.end <= start && code.slice(comment.end, start).trim() === "")?.body
 
+  const follow = (specifier: string, line: number, names?: ReadonlyArray<string>) => {
+    const target = join(path, "..", specifier)
+    if (!specifier.startsWith(".")) problems.push(`${path}:${line}: re-exports from "${specifier}"`)
+    else if (!isPublic(target)) problems.push(...docProblems(target, read, isPublic, names))
+  }
+  const quoted = (end: number, quotes: string) => text.slice(end - quotes.length + 1, end - 1)
+  const imported = new Map(
+    Array.from(code.matchAll(/^import (?:type )?\{([^}]*)\}\s*from\s*(["'] *["'])/gm)).flatMap((match) =>
+      listed(match[1]!).map(({ alias, name }) => [
+        alias,
+        { name, specifier: quoted(match.index + match[0].length, match[2]!) }
+      ])
+    )
+  )
   for (const match of code.matchAll(
-    /^export (?:type )?(?:\{([^}]*)\}|\*(?: as ([\w$]+))?)(?:\s*from\s*(["'] *["']))?/gm
+    /^export (type )?(?:\{([^}]*)\}|\*(?: as ([\w$]+))?)(?:\s*from\s*(["'] *["']))?/gm
   )) {
-    if (only !== undefined && match[1] === undefined) continue
-    const names = match[1]
-      ?.split(",")
-      .map((part) =>
-        part
-          .trim()
-          .replace(/^type /, "")
-          .split(/\s+as\s+/)
-      )
-      .filter(([name, alias]) => name !== "" && (only === undefined || only.includes(alias ?? name!)))
-      .map(([name]) => name!)
     const end = match.index + match[0].length
-    if (match[3] === undefined) for (const name of names ?? []) exported.add(name)
-    else {
-      const specifier = text.slice(end - match[3].length + 1, end - 1)
-      const target = join(path, "..", specifier)
-      if (names?.length === 0) continue
-      if (!specifier.startsWith(".")) problems.push(`${path}:${lineOf(text, end)}: re-exports from "${specifier}"`)
-      else if (!isPublic(target)) problems.push(...docProblems(target, read, isPublic, names))
-      for (const name of names ?? []) exported.delete(name)
+    const line = lineOf(text, end)
+    const specifier = match[4] === undefined ? undefined : quoted(end, match[4])
+    if (match[2] === undefined) {
+      if (only === undefined) follow(specifier!, line)
+      continue
+    }
+    for (const { alias, index, isType, name } of listed(match[2])) {
+      exported.delete(alias)
+      if (only !== undefined && !only.includes(alias)) continue
+      // A comment in the list itself is what a reader of this module sees; else the declaration's counts.
+      const start = match.index + match[0].indexOf("{") + 1 + index
+      const own = docBefore(start)
+      const from = imported.get(name)
+      if (own !== undefined) {
+        if (!isType && match[1] === undefined && !hasExample(own))
+          problems.push(`${path}:${lineOf(text, start)}: ${alias} has no **Example** with a \`\`\`ts fence`)
+      } else if (specifier !== undefined) follow(specifier, line, [name])
+      else if (from !== undefined) follow(from.specifier, line, [from.name])
+      else exported.add(name)
     }
   }
   for (const match of code.matchAll(/^export (?:default\b|(?:const|let|var)\s*[{[])/gm))
     problems.push(`${path}:${lineOf(text, match.index)}: export a named declaration, so that it can have docs`)
 
-  const comments = docComments(text)
-  const docOf = ({ start }: Declaration) =>
-    comments.findLast((comment) => comment.end <= start && code.slice(comment.end, start).trim() === "")?.body
   for (const name of exported) {
     const named = all.filter((one) => one.name === name)
     const lacks = (some: ReadonlyArray<Declaration>, what: string, has: (body: string) => boolean) => {
-      if (some.length > 0 && !some.some((one) => has(docOf(one) ?? "")))
+      if (some.length > 0 && !some.some((one) => has(docBefore(one.start) ?? "")))
         problems.push(`${path}:${lineOf(text, some[0]!.start)}: ${name} has no ${what}`)
     }
     const values = named.filter(({ isValue }) => isValue)
     const types = named.filter(({ isValue }) => !isValue)
-    const hasExample = (body: string) =>
-      body.includes("**Example**") && fencesOf(body.slice(body.indexOf("**Example**"))).length > 0
-    if (values.some((one) => docOf(one) !== undefined)) lacks(values, "**Example** with a ```ts fence", hasExample)
+    if (values.some((one) => docBefore(one.start) !== undefined))
+      lacks(values, "**Example** with a ```ts fence", hasExample)
     else lacks(values, "doc comment", () => false)
     lacks(types, "doc comment", (body) => body.trim() !== "")
     if (named.length === 0) problems.push(`${path}: exports ${name}, whose declaration was not found`)

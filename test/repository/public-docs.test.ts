@@ -105,6 +105,32 @@ describe("the check of the docs", () => {
     )
   })
 
+  it("takes a comment in the list of exports, and follows what was imported", () => {
+    assert.deepStrictEqual(
+      problems({
+        "src/A.ts": [
+          "import { F, type T, G as H } from './internal/f.ts'",
+          "export {",
+          ...doc,
+          "  F,",
+          "  /** Says what it is. */",
+          "  type T,",
+          "  H",
+          "}",
+          "/** Says what it is. */",
+          "type U = 1",
+          "export type { U }",
+          "export {",
+          "  /** Says what it is. */",
+          "  F as Again",
+          "}"
+        ],
+        "src/internal/f.ts": ["export const F = 1", "export type T = 1", "export const G = 1"]
+      }),
+      ["src/internal/f.ts:3: G has no doc comment", "src/A.ts:22: Again has no **Example** with a ```ts fence"]
+    )
+  })
+
   it("does not take code in strings and comments for exports", () => {
     assert.deepStrictEqual(
       problems({ "src/A.ts": ["const text = `", "export const f = 1", "`", "/*", "export const g = 1", "*/"] }),
