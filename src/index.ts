@@ -1,1 +1,20 @@
-export {}
+/**
+ * Baton: workflows define patterns, runs execute them.
+ */
+export * as Approval from "./Approval.ts"
+export * as Budget from "./Budget.ts"
+export * as Cancel from "./Cancel.ts"
+export * as Event from "./Event.ts"
+export * as Execution from "./Execution.ts"
+export * as Engine from "./engines/Engine.ts"
+export * as HumanRequest from "./HumanRequest.ts"
+export * as Retry from "./Retry.ts"
+export * as Run from "./Run.ts"
+export * as RunError from "./RunError.ts"
+export * as Step from "./Step.ts"
+export * as HumanChannel from "./services/HumanChannel.ts"
+export * as Models from "./services/Models.ts"
+export * as RunStore from "./services/RunStore.ts"
+export * as Timeout from "./Timeout.ts"
+export type { InferWorkflowOutput } from "./Workflow.ts"
+export * as Workflow from "./Workflow.ts"

@@ -1,0 +1,158 @@
+/**
+ * A named unit of work inside a body: traced, counted, and journaled when the engine is durable.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { BudgetExceeded } from "./Budget.ts"
+import { isRetryable, nextDelay, type ScheduleState } from "./internal/attempts.ts"
+import { Tag } from "./internal/eventLog.ts"
+import { describe, mainError } from "./internal/execution.ts"
+import { Current, type Frame } from "./internal/frame.ts"
+import type { Retry } from "./Retry.ts"
+import type { Boundary } from "./Workflow.ts"
+
+/** What makes a step. */
+export interface Options<A, E, R, T extends Duration.Input | undefined = undefined> {
+  /** Schema of the result, for durable engines. Default: the result must be plain JSON. */
+  readonly output?: Boundary<A> | undefined
+  /** Schema of the errors, for durable engines. Default: errors are plain JSON too. */
+  readonly error?: Boundary<E> | undefined
+  /** Tells steps of one name apart that run at the same time; stands in the path as `name/key`. Default: none. */
+  readonly key?: string | undefined
+  /** Whether and when the step is tried again. `mode` means nothing here. Default: never. */
+  readonly retry?: Retry | undefined
+  /** How long each try may take; then it fails with `StepTimedOut`. Default: for ever. */
+  readonly timeout?: T
+  /** The work. */
+  readonly run: Effect.Effect<A, E, R>
+}
+
+/**
+ * A step took longer than its timeout.
+ *
+ * **Example** (Reading the message)
+ *
+ * ```ts
+ * import { Step } from "effect-baton"
+ *
+ * new Step.StepTimedOut({ executionId: "run_1", path: "fetch", afterMillis: 500 }).message // => 'The step "fetch" of run_1 timed out after 500 ms: raise its timeout, or give it a retry'
+ * ```
+ */
+export class StepTimedOut extends Schema.TaggedError<StepTimedOut>("effect-baton/Step/StepTimedOut")("StepTimedOut", {
+  executionId: Schema.String,
+  path: Schema.String,
+  afterMillis: Schema.Finite
+}) {
+  override get message(): string {
+    return `The step "${this.path}" of ${this.executionId} timed out after ${this.afterMillis} ms: raise its timeout, or give it a retry`
+  }
+}
+
+/**
+ * A named unit of work.
+ *
+ * **Details**
+ *
+ * Its identity is its path: the names of the scopes around it and its own; later uses of a path are numbered `#2`, `#3`.
+ * A paused execution holds its body here. Where the engine is durable, a result that was recorded is not computed again.
+ * Fails with `BudgetExceeded` when the run may start no more steps.
+ *
+ * **Gotchas**
+ *
+ * Two steps of one name that run at the same time in one place are a defect: give each a `key`.
+ *
+ * **Example** (Two steps)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Engine, Step, Workflow } from "effect-baton"
+ *
+ * const deploy = Workflow.make("deploy", {
+ *   run: Effect.fnUntraced(function*(service) {
+ *     const plan = yield* Step.make("plan", { output: Schema.String, run: Effect.succeed(`plan for ${service}`) })
+ *     return yield* Step.make("apply", { run: Effect.succeed(`${plan}, applied`), timeout: "1 minute" }).pipe(
+ *       Effect.catchTag("StepTimedOut", () => Effect.succeed("too slow"))
+ *     )
+ *   })
+ * })
+ *
+ * await Effect.runPromise(deploy.execute("api").pipe(Effect.provide(Engine.layerMemory))) // => "plan for api, applied"
+ * ```
+ */
+export const make = <A, E = never, R = never, const T extends Duration.Input | undefined = undefined>(
+  name: string,
+  options: Options<A, E, R, T>
+): Effect.Effect<A, E | BudgetExceeded | (T extends undefined ? never : StepTimedOut), R | Current> => {
+  const { key, run } = options
+  const body = options.retry === undefined && options.timeout === undefined ? run : controlled(options)
+  return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
+    const frame = current(fiber, name)
+    return frame.execution.step(fiber, frame, name, key, body)
+  }) as Effect.Effect<A, any, R | Current>
+}
+
+const current = (fiber: Fiber.Fiber<unknown, unknown>, name: string): Frame => {
+  const frame = fiber.context.mapUnsafe.get(Current.key) as Frame | undefined
+  if (frame === undefined)
+    throw new Error(`The step "${name}" runs outside of a workflow's body: use it inside of \`run\``)
+  return frame
+}
+
+/** A body with the step's own timeout and retries. */
+const controlled = <A, E, R>(
+  options: Options<A, E, R, Duration.Input | undefined>
+): Effect.Effect<A, E | StepTimedOut, R> => {
+  const { retry, run, timeout } = options
+  const once: Effect.Effect<A, E | StepTimedOut, R> =
+    timeout === undefined
+      ? run
+      : Effect.timeoutOrElse(run, {
+          duration: timeout,
+          orElse: () =>
+            Effect.withFiber((fiber) => {
+              const frame = current(fiber, "")
+              const executionId = frame.execution.id
+              return Effect.fail(
+                new StepTimedOut({ executionId, path: frame.path, afterMillis: Duration.toMillis(timeout) })
+              )
+            })
+        })
+  return retry === undefined ? once : Effect.suspend(() => retried(once, retry, { scheduleStep: undefined }, 1))
+}
+
+const retried = <A, E, R>(
+  run: Effect.Effect<A, E, R>,
+  policy: Retry,
+  state: ScheduleState,
+  n: number
+): Effect.Effect<A, E, R> =>
+  Effect.catchCause(run, (cause) =>
+    Effect.withFiber((fiber) => {
+      const error = Cause.findErrorOption(cause)
+      const again =
+        Option.isNone(error) || Cause.hasDies(cause)
+          ? Effect.succeed(undefined)
+          : Effect.flatMap(isRetryable(policy, error.value), (retryable) =>
+              retryable ? nextDelay(policy, state, n, error.value) : Effect.succeed(undefined)
+            )
+      return Effect.flatMap(again, (delayMillis) => {
+        if (delayMillis === undefined) return Effect.failCause(cause)
+        const frame = current(fiber, "")
+        const { execution } = frame
+        if (!execution.isLive(frame)) return Effect.interrupt
+        execution.append(Tag.StepRetried, frame, { attempt: n, delayMillis, ...describe(mainError(cause)) })
+        if (policy.onRetry !== undefined) {
+          execution.hook("retry.onRetry", policy.onRetry, { attempt: n, error: mainError(cause), delayMillis })
+          execution.flushHooks()
+        }
+        return Effect.sleep(delayMillis).pipe(
+          Effect.andThen(execution.gate),
+          Effect.andThen(retried(run, policy, state, n + 1))
+        )
+      })
+    })
+  )

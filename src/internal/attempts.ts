@@ -1,0 +1,261 @@
+/**
+ * The attempts of an execution: how one begins, times out, ends, and when there is another.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import { BudgetExceeded } from "../Budget.ts"
+import { RunCancelled } from "../Cancel.ts"
+import * as Retry from "../Retry.ts"
+import { InvalidOptions, isRunError } from "../RunError.ts"
+import { RunTimedOut, type TimeoutConfig, toConfig } from "../Timeout.ts"
+import * as cancelling from "./cancelling.ts"
+import { Tag } from "./eventLog.ts"
+import { describe, type ExecutionImpl } from "./execution.ts"
+import { Current, Frame } from "./frame.ts"
+import { ask } from "./hooks.ts"
+import { show } from "./schema.ts"
+import { endSpan, startSpan } from "./span.ts"
+
+/** The clock of one attempt. */
+export interface AttemptTimer {
+  readonly config: TimeoutConfig
+  /** Whether it stands still while the execution waits for people. */
+  readonly active: boolean
+  remainingMillis: number
+  since: number
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+/** The state of a retry schedule. */
+export type ScheduleStep = (now: number, error: unknown) => Pull.Pull<[unknown, Duration.Duration], unknown, unknown>
+
+const attemptFields = [1, 2, 3, 4].map((attempt) => ({ attempt }))
+
+/** Begins the next attempt. */
+export const begin = (execution: ExecutionImpl): void => {
+  const attempt = ++execution.attempt
+  const root = new Frame(execution, undefined, "", "", 0)
+  execution.root = root
+  execution.append(Tag.AttemptStarted, undefined, attemptFields[attempt - 1] ?? { attempt })
+  const timeout = execution.options.timeout
+  if (timeout !== undefined) startTimer(execution, toConfig(timeout))
+  const scope = Scope.makeUnsafe()
+  const context = Context.add(Context.add(execution.context, Current, root), Scope.Scope, scope)
+  const body = Effect.withFiber((fiber) => {
+    execution.fiber = fiber
+    const span = startSpan(fiber.cache, execution.clock, `attempt ${attempt}`, {})
+    if (span !== undefined) fiber.setContext(Context.add(fiber.context, Tracer.ParentSpan, span))
+    return Effect.onExitPrimitive(
+      Effect.suspend(() => execution.definition.body(execution.run.input)),
+      (exit) => {
+        if (span !== undefined) endSpan(span, execution.clock, exit)
+        return Scope.closeUnsafe(scope, exit)
+      }
+    )
+  })
+  execution.shallow(() => {
+    // A cancel may come between the begin and a start over the scheduler.
+    if (execution.root !== root) return
+    const fiber = Effect.runForkWith(context)(body as Effect.Effect<unknown, unknown>)
+    fiber.addObserver((exit) => end(execution, fiber, exit))
+  })
+}
+
+/** The body of the current attempt has ended. */
+const end = (execution: ExecutionImpl, fiber: Fiber.Fiber<any, any>, exit: Exit.Exit<any, any>): void => {
+  if (execution.fiber !== fiber || execution.outcome !== undefined) return
+  execution.fiber = undefined
+  stopTimer(execution)
+  if (execution.cancelled !== undefined) return cancelling.finish(execution)
+  execution.ended = exit
+  if (execution.children === undefined || execution.children.size === 0) return decide(execution)
+  execution.whenChildless = () => decide(execution)
+  cancelling.cancelChildren(execution, "its parent settled")
+}
+
+/** What the end of an attempt means: the end of the run, or another attempt. */
+const decide = (execution: ExecutionImpl): void => {
+  const exit = execution.ended
+  if (exit === undefined || execution.outcome !== undefined) return
+  execution.ended = undefined
+  if (execution.cancelled !== undefined) return cancelling.finish(execution)
+  if (execution.timedOut !== undefined) {
+    const error = new RunTimedOut({
+      executionId: execution.id,
+      workflow: execution.workflow,
+      attempt: execution.attempt,
+      afterMillis: execution.timedOut
+    })
+    execution.timedOut = undefined
+    return retry(execution, error, Exit.fail(error))
+  }
+  if (exit._tag === "Success") {
+    const invalid = execution.definition.checkOutput(exit.value)
+    if (invalid === undefined) return execution.settle("complete", exit)
+    return retry(execution, invalid, Exit.fail(invalid))
+  }
+  if (Cause.hasDies(exit.cause)) return execution.settle("fail", Exit.failCause(exit.cause))
+  const error = Cause.findErrorOption(exit.cause)
+  if (Option.isNone(error)) {
+    execution.cancelled = { reason: "interrupted" }
+    execution.append(Tag.CancelRequested, undefined, execution.cancelled)
+    return cancelling.finish(execution)
+  }
+  if (!isRunError(error.value) && !execution.definition.acceptsError(error.value)) {
+    return execution.settle("fail", Exit.die(undeclared(execution.workflow, error.value)))
+  }
+  retry(execution, error.value, exit.cause.reasons.length === 1 ? exit : Exit.fail(error.value))
+}
+
+const undeclared = (workflow: string, error: unknown): Error =>
+  new Error(
+    `The body of ${workflow} failed with something its error schema does not describe: ${show(error)}; ` +
+      "declare it in the workflow's `error`, or handle it in the body"
+  )
+
+/** Whether a retry could change anything. */
+const isFinal = (error: unknown): boolean =>
+  error instanceof BudgetExceeded || error instanceof RunCancelled || error instanceof InvalidOptions
+
+const retry = (execution: ExecutionImpl, error: unknown, exit: Exit.Exit<any, any>): void => {
+  const policy = execution.options.retry
+  if (policy === undefined || isFinal(error)) return execution.settle("fail", exit)
+  const attempt = execution.attempt
+  const wait = Effect.gen(function* () {
+    if (!(yield* isRetryable(policy, error))) return false
+    const delayMillis = yield* nextDelay(policy, execution, attempt, error)
+    if (delayMillis === undefined) return false
+    execution.append(Tag.RetryScheduled, undefined, { attempt, delayMillis, ...describe(error) })
+    if (policy.onRetry !== undefined) {
+      execution.hook("retry.onRetry", policy.onRetry, { attempt, error, delayMillis } satisfies Retry.RetryInfo)
+      execution.flushHooks()
+    }
+    if (delayMillis > 0) yield* Effect.sleep(delayMillis)
+    while (execution.holds > 0) yield* execution.gate
+    return true
+  })
+  const fiber = Effect.runForkWith(execution.context)(wait)
+  execution.betweenAttempts = fiber
+  fiber.addObserver((answer) => {
+    if (execution.betweenAttempts !== fiber || execution.outcome !== undefined) return
+    execution.betweenAttempts = undefined
+    if (execution.cancelled !== undefined) return cancelling.finish(execution)
+    if (answer._tag === "Success" && answer.value) return begin(execution)
+    execution.settle("fail", answer._tag === "Failure" ? Exit.failCause(answer.cause) : exit)
+  })
+}
+
+/** Where the delays of a schedule are kept from retry to retry. */
+export interface ScheduleState {
+  scheduleStep: ScheduleStep | undefined
+}
+
+/** The delay before the retry that follows try `n`, in milliseconds; `undefined` when no retry is left. */
+export const nextDelay = (
+  policy: Retry.Retry,
+  state: ScheduleState,
+  n: number,
+  error: unknown
+): Effect.Effect<number | undefined> => {
+  if ("schedule" in policy) return nextScheduled(policy.schedule, state, error)
+  const delay = Retry.delayMillis(policy, n)
+  if (delay === undefined || policy.jitter !== true) return Effect.succeed(delay)
+  const longest = policy.maxDelay === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(policy.maxDelay)
+  return Effect.map(Random.next, (random) => Math.min(longest, delay * (0.8 + 0.4 * random)))
+}
+
+const nextScheduled = (
+  schedule: Schedule.Schedule<unknown, any>,
+  state: ScheduleState,
+  error: unknown
+): Effect.Effect<number | undefined> =>
+  Effect.gen(function* () {
+    const step = (state.scheduleStep ??= yield* Schedule.toStep(schedule))
+    return yield* step(yield* Clock.currentTimeMillis, error).pipe(
+      Effect.map(([, delay]): number | undefined => Duration.toMillis(delay)),
+      Pull.catchDone(() => Effect.succeed(undefined)),
+      Effect.orDie
+    )
+  })
+
+/** Whether an error is worth another try. */
+export const isRetryable = (policy: Retry.Retry, error: unknown): Effect.Effect<boolean> =>
+  policy.while === undefined
+    ? Effect.succeed(true)
+    : Effect.map(ask("retry.while", policy.while, error), (answer) => Option.getOrElse(answer, () => false) === true)
+
+// -- timeouts -----------------------------------------------------------------
+
+const startTimer = (execution: ExecutionImpl, config: TimeoutConfig): void => {
+  execution.timeout = {
+    config,
+    active: config.clock === "active",
+    remainingMillis: Duration.toMillis(config.duration),
+    since: 0,
+    fiber: undefined
+  }
+  refreshTimer(execution)
+}
+
+/** Lets the attempt's clock run, or stand still while a clock of active time waits for people. */
+export const refreshTimer = (execution: ExecutionImpl): void => {
+  const timer = execution.timeout
+  if (timer === undefined) return
+  const runs = !timer.active || execution.state === "in-progress"
+  if (runs && timer.fiber === undefined && Number.isFinite(timer.remainingMillis)) {
+    timer.since = execution.now()
+    timer.fiber = Effect.runForkWith(execution.context)(
+      Effect.andThen(Effect.sleep(timer.remainingMillis), () => Effect.sync(() => expire(execution, timer)))
+    )
+  } else if (!runs && timer.fiber !== undefined) {
+    const fiber = timer.fiber
+    timer.fiber = undefined
+    timer.remainingMillis -= execution.now() - timer.since
+    fiber.interruptUnsafe()
+  }
+}
+
+const expire = (execution: ExecutionImpl, timer: AttemptTimer): void => {
+  if (execution.timeout !== timer || execution.outcome !== undefined) return
+  execution.timeout = undefined
+  const { duration, onTimeout = "fail", onTimeoutCallback } = timer.config
+  const afterMillis = Duration.toMillis(duration)
+  execution.append(Tag.TimedOut, undefined, { attempt: execution.attempt, afterMillis, onTimeout })
+  if (onTimeoutCallback !== undefined) execution.hook("timeout.onTimeoutCallback", onTimeoutCallback, undefined)
+  execution.flushHooks()
+  if (onTimeout === "cancel") {
+    execution.fork(cancelling.request(execution, "timeout"))
+  } else if (onTimeout === "continue") {
+    execution.fork(
+      Effect.logWarning(`Attempt ${execution.attempt} of ${execution.workflow} takes longer than ${afterMillis} ms`)
+    )
+  } else {
+    execution.timedOut = afterMillis
+    execution.fiber?.interruptUnsafe()
+  }
+}
+
+const stopTimer = (execution: ExecutionImpl): void => {
+  const fiber = execution.timeout?.fiber
+  execution.timeout = undefined
+  fiber?.interruptUnsafe()
+}
+
+/** Ends everything that waits for time to pass. */
+export const stopTimers = (execution: ExecutionImpl): void => {
+  if (execution.timeout !== undefined) stopTimer(execution)
+  const fiber = execution.betweenAttempts
+  execution.betweenAttempts = undefined
+  fiber?.interruptUnsafe()
+}

@@ -1,0 +1,107 @@
+/**
+ * The way an execution is cancelled: somebody may prevent it, children go first, finalizers get their time.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { CancelResult } from "../Cancel.ts"
+import { Tag } from "./eventLog.ts"
+import type { ExecutionImpl } from "./execution.ts"
+import { ask } from "./hooks.ts"
+
+/** The answer that callers who cancel at the same moment share. */
+export type Decision = Deferred.Deferred<CancelResult>
+
+const defaultGrace = Duration.seconds(30)
+
+const settled = (execution: ExecutionImpl, answer: CancelResult): Effect.Effect<CancelResult> =>
+  Effect.as(execution.exit, answer)
+
+const fields = (reason: string | undefined) => (reason === undefined ? {} : { reason })
+
+/** Asks whether the execution may be cancelled, and cancels it. */
+export const request = (execution: ExecutionImpl, reason?: string): Effect.Effect<CancelResult> =>
+  Effect.suspend(() => {
+    if (execution.outcome !== undefined) return Effect.succeed<CancelResult>("already-settled")
+    if (execution.cancelled !== undefined) return settled(execution, "cancelled")
+    if (execution.decision !== undefined) return Deferred.await(execution.decision)
+    const before = execution.options.cancel?.beforeCancel
+    const why = reason ?? execution.options.cancel?.reason
+    if (before === undefined) return accepted(execution, why)
+    const decision = Deferred.makeUnsafe<CancelResult>()
+    execution.decision = decision
+    execution.fork(
+      ask("cancel.beforeCancel", before, why).pipe(
+        Effect.flatMap((answer) => {
+          execution.decision = undefined
+          if (Option.isNone(answer) || answer.value !== false) return accepted(execution, why)
+          execution.append(Tag.CancelPrevented, undefined, fields(why))
+          return Effect.succeed<CancelResult>(execution.outcome === undefined ? "prevented" : "already-settled")
+        }),
+        Effect.flatMap((answer) => Deferred.succeed(decision, answer))
+      )
+    )
+    return Deferred.await(decision)
+  })
+
+const accepted = (execution: ExecutionImpl, reason: string | undefined): Effect.Effect<CancelResult> =>
+  Effect.suspend(() => {
+    accept(execution, reason)
+    return settled(execution, execution.cancelled === undefined ? "already-settled" : "cancelled")
+  })
+
+/** Cancels without asking: from here on the outcome is `"cancelled"`, unless the body has succeeded already. */
+export const accept = (execution: ExecutionImpl, reason: string | undefined): void => {
+  // All that is below, parents before children; a loop, since the nesting may be deeper than the stack.
+  const tree = [execution]
+  for (let i = 0; i < tree.length; i++) {
+    for (const child of tree[i].children ?? []) tree.push(child)
+  }
+  const marked = tree.filter((each) => mark(each, each === execution ? reason : `its parent was cancelled`))
+  for (let i = marked.length - 1; i >= 0; i--) stop(marked[i])
+}
+
+/** Cancels the children, without asking. */
+export const cancelChildren = (execution: ExecutionImpl, reason: string): void => {
+  for (const child of [...(execution.children ?? [])]) accept(child, reason)
+}
+
+const mark = (execution: ExecutionImpl, reason: string | undefined): boolean => {
+  const done = execution.outcome !== undefined || execution.ended?._tag === "Success"
+  if (done || execution.cancelled !== undefined) return false
+  execution.cancelled = { reason }
+  execution.append(Tag.CancelRequested, undefined, fields(reason))
+  return true
+}
+
+const stop = (execution: ExecutionImpl): void => {
+  if (execution.outcome !== undefined) return
+  if (execution.children !== undefined && execution.children.size > 0) {
+    execution.whenChildless = () => stop(execution)
+    return
+  }
+  const fiber = execution.fiber
+  if (fiber === undefined) return finish(execution)
+  const { graceful = false, gracefulTimeout = defaultGrace } = execution.options.cancel ?? {}
+  const leave = () => {
+    if (execution.outcome !== undefined) return
+    execution.host.adopt(fiber)
+    finish(execution)
+  }
+  if (graceful) {
+    const grace = Duration.fromInputUnsafe(gracefulTimeout)
+    const message = `Finalizers of ${execution.workflow} (${execution.id}) still run ${Duration.format(grace)} after its cancel`
+    execution.betweenAttempts = Effect.runForkWith(execution.context)(
+      Effect.sleep(grace).pipe(Effect.andThen(Effect.logWarning(message)), Effect.andThen(Effect.sync(leave)))
+    )
+    fiber.interruptUnsafe()
+  } else {
+    fiber.interruptUnsafe()
+    leave()
+  }
+}
+
+/** The end of a cancel. */
+export const finish = (execution: ExecutionImpl): void => execution.settle("cancel", Exit.fail(execution.cancelError()))

@@ -1,0 +1,663 @@
+/**
+ * A started run: the one place where a step, a wait, a retry and an end happen. There is no driver fiber: it is a state
+ * machine whose transitions are plain function calls; an attempt is one fiber with an observer, and a timer is a fiber
+ * only while it is needed. The invariants (E1, E2, ...) stand in `engines/memory.ts`.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scheduler from "effect/Scheduler"
+import type * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import type { Approval, ApprovalOptions } from "../Approval.ts"
+import { BudgetExceeded, type Usage } from "../Budget.ts"
+import { type CancelResult, RunCancelled } from "../Cancel.ts"
+import type { Event } from "../Event.ts"
+import type { Execution, LogEntry, Progress } from "../Execution.ts"
+import type { AnswerError, HumanRequest, InputTimedOut } from "../HumanRequest.ts"
+import * as Run from "../Run.ts"
+import { type IdConflict, InvalidOptions, RunSettled } from "../RunError.ts"
+import type { AnswerOptions } from "../services/HumanChannel.ts"
+import type { Any } from "../Workflow.ts"
+import * as attempts from "./attempts.ts"
+import * as cancelling from "./cancelling.ts"
+import { EventLog, type Fields, Tag } from "./eventLog.ts"
+import { eventStream, statusStream } from "./eventStream.ts"
+import { Current, type Frame } from "./frame.ts"
+import { Hooks } from "./hooks.ts"
+import type { Host } from "./host.ts"
+import * as people from "./people.ts"
+import type { RunImpl } from "./run.ts"
+import { checker, show } from "./schema.ts"
+import { endSpan, startSpan } from "./span.ts"
+
+const statusFields = new Map<string, object>()
+const statusChange = (from: Run.RunStatus, to: Run.RunStatus): object => {
+  const key = `${from} ${to}`
+  let fields = statusFields.get(key)
+  if (fields === undefined) statusFields.set(key, (fields = { from, to }))
+  return fields
+}
+
+const noFields = {}
+
+const checkOptions = checker(Run.RunOptions)
+
+/** Starts and ends that are nested deeper than this go over the scheduler, so that the stack stays shallow. */
+const maxDepth = 32
+
+/** What an error is called in events: its tag or name, and its message. */
+export const describe = (error: unknown): { readonly error: string; readonly message: string } => {
+  const named = error as
+    | { readonly _tag?: unknown; readonly name?: unknown; readonly message?: unknown }
+    | null
+    | undefined
+  const tag = typeof named?._tag === "string" ? named._tag : typeof named?.name === "string" ? named.name : typeof error
+  return { error: tag, message: typeof named?.message === "string" ? named.message : show(error) }
+}
+
+/** The first error of a cause, or else its defect. */
+export const mainError = (cause: Cause.Cause<unknown>): unknown =>
+  Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
+
+export class ExecutionImpl implements Execution<any, any> {
+  readonly run: RunImpl
+  readonly host: Host
+  readonly parent: ExecutionImpl | undefined
+  readonly options: Run.RunOptions
+  readonly clock: Clock.Clock
+  readonly startedAt: number
+  readonly log: EventLog
+  /** What attempts, callbacks and timers run with; let go when the execution settles. */
+  context: Context.Context<never>
+
+  state: Run.RunStatus = "pending"
+  outcome: Exit.Exit<any, any> | undefined = undefined
+  attempt = 0
+  /** The frame of the current attempt's body; what belongs to another one is stale. */
+  root: Frame | undefined = undefined
+  /** The current attempt. */
+  fiber: Fiber.Fiber<any, any> | undefined = undefined
+  /** How the current attempt's body ended, while its children are being cancelled. */
+  ended: Exit.Exit<any, any> | undefined = undefined
+  /** The current attempt ran out of time, after this many milliseconds. */
+  timedOut: number | undefined = undefined
+  timeout: attempts.AttemptTimer | undefined = undefined
+  /** What goes on between attempts, or limits a graceful cancel. */
+  betweenAttempts: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  scheduleStep: attempts.ScheduleStep | undefined = undefined
+  /** The id belongs to another run. */
+  conflict: IdConflict | undefined = undefined
+  settledAt: number | undefined = undefined
+  /** Number of the newest event that a run store has. */
+  mirrored = 0
+  cancelled: { readonly reason: string | undefined } | undefined = undefined
+  decision: cancelling.Decision | undefined = undefined
+
+  paused = false
+  /** Pauses and requests from outside that hold the body. */
+  holds = 0
+  gated: Array<() => void> | undefined = undefined
+  people: people.OpenRequests | undefined = undefined
+  /** Where requests from outside stand, and how many there were. */
+  outside: Frame | undefined = undefined
+  outsideRequests = 0
+
+  children: Set<ExecutionImpl> | undefined = undefined
+  whenChildless: (() => void) | undefined = undefined
+  private observers: Array<(exit: Exit.Exit<any, any>) => void> | undefined = undefined
+
+  /** Whether it or an execution above it has a budget. */
+  readonly budgeted: boolean
+  private steps = 0
+  private models: Omit<Usage, "steps"> | undefined = undefined
+  private newestProgress: Progress | undefined = undefined
+  private progressDepth = Number.POSITIVE_INFINITY
+  /** Results to be reused by the next attempt, where retries resume. */
+  recorded: Map<string, unknown> | undefined = undefined
+  private hooks: Hooks | undefined = undefined
+  private span: Tracer.Span | undefined = undefined
+
+  constructor(run: RunImpl, host: Host, context: Context.Context<never>, parent: ExecutionImpl | undefined) {
+    this.run = run
+    this.host = host
+    this.context = context
+    this.parent = parent
+    this.options = run.options
+    this.clock = Context.get(context, Clock.Clock)
+    this.startedAt = this.clock.currentTimeMillisUnsafe()
+    this.log = new EventLog(host.eventLimit)
+    this.budgeted = this.options.budget !== undefined || parent?.budgeted === true
+  }
+
+  get id(): string {
+    return this.run.id
+  }
+
+  get workflow(): string {
+    return this.run.workflow.name
+  }
+
+  get definition(): Any {
+    return this.run.workflow
+  }
+
+  // -- life -----------------------------------------------------------------
+
+  /** Begins: checks what was given, then runs the first attempt. */
+  begin(cache: Fiber.Fiber.Cache): void {
+    if (this.run.cancelled !== undefined) {
+      this.cancelled = this.run.cancelled
+      return this.settle("cancel", Exit.fail(this.cancelError()))
+    }
+    this.append(Tag.RunStarted, undefined, { executionId: this.id, workflow: this.workflow })
+    this.span = startSpan(cache, this.clock, `run ${this.workflow}`, {
+      "baton.execution.id": this.id,
+      "baton.workflow": this.workflow
+    })
+    if (this.span !== undefined) this.context = Context.add(this.context, Tracer.ParentSpan, this.span)
+    this.transition("start")
+    const invalid = this.conflict ?? this.definition.checkInput(this.run.input) ?? this.invalidOptions()
+    if (invalid !== undefined) return this.settle("fail", Exit.fail(invalid))
+    if (this.options.retry?.mode === "resume") this.recorded = new Map()
+    attempts.begin(this)
+    this.flushHooks()
+  }
+
+  private invalidOptions(): InvalidOptions | undefined {
+    const options = this.options
+    // Most runs have no options at all.
+    for (const _ in options) return toInvalidOptions(this.workflow, checkOptions(options))
+    return undefined
+  }
+
+  /** The end: the only place where an outcome is set (E1). */
+  settle(transition: "complete" | "fail" | "cancel", exit: Exit.Exit<any, any>): void {
+    if (this.outcome !== undefined) return
+    if (this.people !== undefined) people.withdrawAll(this)
+    this.outcome = exit
+    this.settledAt = this.startedAt + this.now()
+    attempts.stopTimers(this)
+    this.transition(transition)
+    this.endWith(transition, exit)
+    if (this.span !== undefined) endSpan(this.span, this.clock, exit)
+    this.fiber = undefined
+    this.root = undefined
+    this.ended = undefined
+    this.gated = undefined
+    this.recorded = undefined
+    this.parent?.childSettled(this)
+    this.host.changed(this)
+    this.flushHooks()
+    this.hooks = undefined
+    this.context = Context.empty()
+    this.notify(exit)
+  }
+
+  private endWith(transition: "complete" | "fail" | "cancel", exit: Exit.Exit<any, any>): void {
+    if (exit._tag === "Success") {
+      this.append(Tag.RunCompleted, undefined, noFields)
+      if (this.options.onComplete !== undefined) this.hook("onComplete", this.options.onComplete, exit.value)
+    } else if (transition === "cancel") {
+      const reason = this.cancelled?.reason
+      this.append(Tag.RunCancelled, undefined, reason === undefined ? noFields : { reason })
+      const after = this.options.cancel?.afterCancel
+      if (after !== undefined) this.hook("cancel.afterCancel", after, reason)
+    } else {
+      const error = mainError(exit.cause)
+      this.append(Tag.RunFailed, undefined, describe(error))
+      if (this.options.onFailed !== undefined) this.hook("onFailed", this.options.onFailed, error)
+    }
+  }
+
+  private notify(exit: Exit.Exit<any, any>): void {
+    const observers = this.observers
+    if (observers === undefined) return
+    this.observers = undefined
+    this.shallow(() => {
+      for (const observer of observers) observer(exit)
+    })
+  }
+
+  /** Calls back with the outcome, at once if it is known; returns how to stop waiting. */
+  observe(observer: (exit: Exit.Exit<any, any>) => void): () => void {
+    if (this.outcome !== undefined) {
+      observer(this.outcome)
+      return () => {}
+    }
+    this.observers ??= []
+    this.observers.push(observer)
+    return () => {
+      this.observers = this.observers?.filter((other) => other !== observer)
+    }
+  }
+
+  /** Runs a continuation now, or over the scheduler where the stack is deep. */
+  shallow(continuation: () => void): void {
+    if (this.host.depth >= maxDepth) {
+      Context.get(this.context, Scheduler.Scheduler).makeDispatcher().scheduleTask(continuation, 0)
+      return
+    }
+    this.host.depth++
+    try {
+      continuation()
+    } finally {
+      this.host.depth--
+    }
+  }
+
+  private childSettled(child: ExecutionImpl): void {
+    this.children?.delete(child)
+    if (this.children?.size === 0 && this.whenChildless !== undefined) {
+      const continuation = this.whenChildless
+      this.whenChildless = undefined
+      this.shallow(continuation)
+    }
+  }
+
+  /** Every status change goes through the state machine in `Run`. */
+  transition(event: Run.Transition): boolean {
+    const from = this.state
+    const to = Run.transition(from, event)
+    if (to === undefined) return false
+    this.state = to
+    this.append(Tag.StatusChanged, undefined, statusChange(from, to))
+    if (this.options.onStatusChange !== undefined) this.hook("onStatusChange", this.options.onStatusChange, to)
+    if (this.timeout?.active === true) attempts.refreshTimer(this)
+    if (event !== "start" && !Run.isSettled(to)) this.host.changed(this)
+    return true
+  }
+
+  /** Brings the status in line with pauses and open requests. */
+  refreshStatus(): void {
+    const open = this.people === undefined ? 0 : this.people.open.size
+    this.transition(this.paused || open > 0 ? "hold" : "release")
+    this.flushHooks()
+  }
+
+  // -- what happened --------------------------------------------------------
+
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe() - this.startedAt
+  }
+
+  append(tag: number, frame: Frame | undefined, fields: unknown): void {
+    this.log.append(tag, this.now(), frame, fields)
+  }
+
+  logged(frame: Frame, level: string, message: string): void {
+    if (this.outcome === undefined) this.append(Tag.Logged, frame, { level, message })
+  }
+
+  hook(name: string, callback: any, argument: unknown): void {
+    this.hooks ??= new Hooks(this.context, this.host.adopt)
+    this.hooks.add(name, callback, argument)
+  }
+
+  flushHooks(): void {
+    this.hooks?.flush()
+  }
+
+  /** Runs something beside the body, such as a log line, whose fiber the engine looks after. */
+  fork(effect: Effect.Effect<unknown>): Fiber.Fiber<unknown> {
+    const context = this.root === undefined ? this.context : Context.add(this.context, Current, this.root)
+    const fiber = Effect.runForkWith(context)(effect)
+    this.host.adopt(fiber)
+    return fiber
+  }
+
+  // -- the body -------------------------------------------------------------
+
+  /** Whether work of this frame may still go on. */
+  isLive(frame: Frame): boolean {
+    return this.outcome === undefined && frame.root === this.root
+  }
+
+  /** Runs an effect as a step: named, counted, and reused where it is recorded. */
+  step<A, E, R>(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    frame: Frame,
+    name: string,
+    key: string | undefined,
+    body: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | BudgetExceeded, R> {
+    if (!this.isLive(frame)) return Effect.interrupt
+    if (this.holds > 0) return Effect.flatMap(this.gate, () => this.step(fiber, frame, name, key, body))
+    if (this.budgeted) {
+      const exceeded = this.exceeded("steps")
+      if (exceeded !== undefined) return Effect.fail(exceeded)
+    }
+    const child = frame.enter(name, key, this.now())
+    if (child === undefined) return duplicate("step", frame, name, key)
+    this.append(Tag.StepStarted, child, noFields)
+    const reused = this.recorded?.get(child.path)
+    if (reused !== undefined) {
+      frame.leave(child)
+      this.append(Tag.StepCompleted, child, { durationMillis: 0, reused: true })
+      return reused as Exit.Exit<A>
+    }
+    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) e.steps++
+    return this.within(fiber, frame, child, body, "step")
+  }
+
+  /** Runs an effect in a scope of its own: what it does is found under the scope's name. */
+  scope<A, E, R>(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    frame: Frame,
+    name: string,
+    key: string | undefined,
+    body: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
+    if (!this.isLive(frame)) return Effect.interrupt
+    const child = frame.enter(name, key, 0)
+    if (child === undefined) return duplicate("scope", frame, name, key)
+    return this.within(fiber, frame, child, body, undefined)
+  }
+
+  private within<A, E, R>(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    frame: Frame,
+    child: Frame,
+    body: Effect.Effect<A, E, R>,
+    kind: "step" | undefined
+  ): Effect.Effect<A, E, R> {
+    const previous = fiber.context
+    let context = Context.add(previous, Current, child)
+    const span = startSpan(
+      fiber.cache,
+      this.clock,
+      kind === undefined ? child.segment : `step ${child.segment}`,
+      noFields
+    )
+    if (span !== undefined) {
+      span.attribute("baton.execution.id", this.id)
+      span.attribute("baton.path", child.path)
+      context = Context.add(context, Tracer.ParentSpan, span)
+    }
+    fiber.setContext(context)
+    return Effect.onExitPrimitive(body, (exit) => {
+      fiber.setContext(previous)
+      frame.leave(child)
+      if (span !== undefined) endSpan(span, this.clock, exit)
+      if (kind !== undefined && this.outcome === undefined) this.stepEnded(child, exit)
+      return undefined
+    })
+  }
+
+  private stepEnded(frame: Frame, exit: Exit.Exit<unknown, unknown>): void {
+    const durationMillis = this.now() - frame.startedAt
+    if (exit._tag === "Success") {
+      this.recorded?.set(frame.path, exit)
+      this.append(Tag.StepCompleted, frame, durationMillis)
+    } else {
+      const interrupted = Cause.hasInterruptsOnly(exit.cause)
+      const what = interrupted
+        ? { error: "Interrupted", message: "The step was interrupted" }
+        : describe(mainError(exit.cause))
+      this.append(Tag.StepFailed, frame, { durationMillis, interrupted, ...what })
+    }
+  }
+
+  /** Starts another run as a child of this one. */
+  startChild(frame: Frame, run: RunImpl, key: string | undefined): Effect.Effect<ExecutionImpl> {
+    return Effect.withFiber((fiber) => {
+      if (!this.isLive(frame) || this.cancelled !== undefined) return Effect.interrupt
+      const child = frame.enter(run.workflow.name, key, 0)
+      if (child === undefined) return duplicate("child", frame, run.workflow.name, key)
+      const recorded = this.recorded?.get(child.path) as ExecutionImpl | undefined
+      if (recorded !== undefined) {
+        frame.leave(child)
+        return Effect.succeed(recorded)
+      }
+      this.append(Tag.ChildStarted, child, { childId: run.id, workflow: run.workflow.name })
+      const execution = this.host.start(run, fiber, this)
+      if (execution.outcome === undefined) {
+        this.children ??= new Set()
+        this.children.add(execution)
+      }
+      execution.observe((exit) => {
+        frame.leave(child)
+        if (exit._tag === "Success") this.recorded?.set(child.path, execution)
+      })
+      return Effect.succeed(execution)
+    })
+  }
+
+  /** Waits until nothing holds the body any more. */
+  get gate(): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      if (this.holds === 0) return resume(Effect.void)
+      const wake = () => resume(Effect.void)
+      this.gated ??= []
+      this.gated.push(wake)
+      return Effect.sync(() => {
+        this.gated = this.gated?.filter((other) => other !== wake)
+      })
+    })
+  }
+
+  hold(by: 1 | -1): void {
+    this.holds += by
+    if (this.holds > 0 || this.gated === undefined) return
+    const gated = this.gated
+    this.gated = undefined
+    for (const wake of gated) wake()
+  }
+
+  // -- usage ----------------------------------------------------------------
+
+  /** The first limit, here or above, that one more step or model call would pass. */
+  exceeded(kind: "steps" | "modelCalls"): BudgetExceeded | undefined {
+    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) {
+      const budget = e.options.budget
+      if (budget === undefined) continue
+      const used = e.used
+      const counted = kind === "steps" ? used.steps : used.modelCalls
+      const allowed = budget[kind]
+      if (allowed !== undefined && counted >= allowed) {
+        return new BudgetExceeded({ executionId: e.id, limit: kind, allowed, used: counted })
+      }
+      if (kind === "steps") continue
+      const tokens = used.inputTokens + used.outputTokens
+      if (budget.tokens !== undefined && tokens >= budget.tokens) {
+        return new BudgetExceeded({ executionId: e.id, limit: "tokens", allowed: budget.tokens, used: tokens })
+      }
+      if (budget.cost !== undefined && used.costUsd >= budget.cost) {
+        return new BudgetExceeded({ executionId: e.id, limit: "cost", allowed: budget.cost, used: used.costUsd })
+      }
+    }
+    return undefined
+  }
+
+  /** Counts a model call, here and above, before it is made. */
+  countModelCall(): void {
+    this.addUsage({ modelCalls: 1, inputTokens: 0, outputTokens: 0, costUsd: 0 })
+  }
+
+  /** Records what a model call used. */
+  modelCalled(frame: Frame, fields: Fields<"ModelCalled">): void {
+    this.addUsage({ modelCalls: 0, ...fields })
+    this.append(Tag.ModelCalled, frame, fields)
+  }
+
+  private addUsage(more: Omit<Usage, "steps">): void {
+    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) {
+      const used = e.used
+      e.models = {
+        modelCalls: used.modelCalls + more.modelCalls,
+        inputTokens: used.inputTokens + more.inputTokens,
+        outputTokens: used.outputTokens + more.outputTokens,
+        costUsd: used.costUsd + more.costUsd
+      }
+    }
+  }
+
+  get used(): Usage {
+    return { ...(this.models ?? { modelCalls: 0, inputTokens: 0, outputTokens: 0, costUsd: 0 }), steps: this.steps }
+  }
+
+  /** Reports progress: an event, and the newest progress if nobody further out reports any. */
+  report(frame: Frame, progress: Progress): void {
+    if (!this.isLive(frame)) return
+    this.append(Tag.Progressed, frame, progress)
+    if (frame.depth > this.progressDepth) return
+    this.progressDepth = frame.depth
+    this.newestProgress = progress
+  }
+
+  cancelError(): RunCancelled {
+    const reason = this.cancelled?.reason
+    return new RunCancelled({
+      executionId: this.id,
+      workflow: this.workflow,
+      ...(reason === undefined ? undefined : { reason })
+    })
+  }
+
+  // -- the handle -----------------------------------------------------------
+
+  get status(): Effect.Effect<Run.RunStatus> {
+    return Effect.sync(() => this.state)
+  }
+
+  get statusChanges(): Stream.Stream<Run.RunStatus> {
+    return statusStream(this)
+  }
+
+  get progress(): Effect.Effect<Progress> {
+    return Effect.sync(() => this.newestProgress ?? { current: 0, total: 0 })
+  }
+
+  get logs(): Effect.Effect<ReadonlyArray<LogEntry>> {
+    return Effect.sync(() =>
+      this.log.read(1, this.startedAt, Number.POSITIVE_INFINITY).filter((event) => event._tag === "Logged")
+    )
+  }
+
+  get events(): Stream.Stream<Event> {
+    return eventStream(this, 1)
+  }
+
+  eventsFrom(n: number): Stream.Stream<Event> {
+    return eventStream(this, n)
+  }
+
+  get requests(): Effect.Effect<ReadonlyArray<HumanRequest>> {
+    return Effect.sync(() => people.list(this).map((request) => request.toRequest()))
+  }
+
+  get usage(): Effect.Effect<Usage> {
+    return Effect.sync(() => this.used)
+  }
+
+  private get settledError(): Effect.Effect<never, RunSettled> {
+    return Effect.fail(
+      new RunSettled({ executionId: this.id, status: this.state as "completed" | "failed" | "cancelled" })
+    )
+  }
+
+  /** Runs a transition of a live execution. */
+  whileLive<A, E>(f: () => Effect.Effect<A, E>): Effect.Effect<A, E | RunSettled> {
+    return Effect.suspend(
+      (): Effect.Effect<A, E | RunSettled> => (this.outcome === undefined ? f() : this.settledError)
+    )
+  }
+
+  get pause(): Effect.Effect<void, RunSettled> {
+    return this.whileLive(() => this.setPaused(true))
+  }
+
+  get resume(): Effect.Effect<void, RunSettled> {
+    return this.whileLive(() => this.setPaused(false))
+  }
+
+  private setPaused(paused: boolean): Effect.Effect<void> {
+    if (this.paused !== paused) {
+      this.paused = paused
+      this.append(paused ? Tag.Paused : Tag.Resumed, undefined, noFields)
+      this.refreshStatus()
+      this.hold(paused ? 1 : -1)
+    }
+    return Effect.void
+  }
+
+  cancel(reason?: string): Effect.Effect<CancelResult> {
+    return cancelling.request(this, reason)
+  }
+
+  waitForApproval(message?: string, options?: ApprovalOptions): Effect.Effect<Approval, InvalidOptions | RunSettled> {
+    return people.askFromOutside(this, "approval", () => people.makeApproval(this, message, options))
+  }
+
+  waitForInput<A>(
+    prompt: string,
+    schema: Schema.Codec<A, any>,
+    options?: { readonly timeout?: Duration.Input | undefined }
+  ): Effect.Effect<A, InvalidOptions | InputTimedOut | RunSettled> {
+    return people.askFromOutside(this, "input", () => people.makeInput(this, prompt, schema, options?.timeout))
+  }
+
+  approve(requestId: string, options?: AnswerOptions): Effect.Effect<void, AnswerError> {
+    return people.answer(this, requestId, { _tag: "Verdict", approved: true, options })
+  }
+
+  reject(requestId: string, options?: AnswerOptions): Effect.Effect<void, AnswerError> {
+    return people.answer(this, requestId, { _tag: "Verdict", approved: false, options })
+  }
+
+  answer(
+    requestId: string,
+    value: unknown,
+    options?: { readonly by?: string | undefined }
+  ): Effect.Effect<void, AnswerError> {
+    return people.answer(this, requestId, { _tag: "Value", value, by: options?.by })
+  }
+
+  get result(): Effect.Effect<any, any> {
+    return Effect.suspend(
+      () =>
+        this.outcome ??
+        Effect.callback<any, any>((resume) => {
+          const stop = this.observe(resume)
+          return Effect.sync(stop)
+        })
+    )
+  }
+
+  get exit(): Effect.Effect<Exit.Exit<any, any>> {
+    return Effect.exit(this.result)
+  }
+}
+
+/** What is wrong with the options of a workflow's run. */
+export const toInvalidOptions = (
+  workflow: string,
+  problem: ReturnType<typeof checkOptions>,
+  prefix = ""
+): InvalidOptions | undefined =>
+  problem === undefined
+    ? undefined
+    : new InvalidOptions({
+        workflow,
+        field: `${prefix}${problem.path}`,
+        value: problem.value,
+        problem: problem.message
+      })
+
+/** The defect of two live uses of one path (F1). */
+export const duplicate = (what: string, frame: Frame, name: string, key: string | undefined): Effect.Effect<never> => {
+  const use = key === undefined ? name : `${name}/${key}`
+  const path = frame.parent === undefined ? use : `${frame.path}/${use}`
+  return Effect.die(
+    new Error(
+      `Two live uses of the path "${path}": a ${what} of that name is already going on there; ` +
+        `give each a different name, or a "key" that tells them apart`
+    )
+  )
+}

@@ -1,0 +1,226 @@
+/**
+ * One open human request: who has answered, and when that decides it.
+ *
+ * Q1  A request settles once; its outcome reaches whoever asked exactly once.
+ * Q2  An answer that is refused leaves the request as it was.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaParser from "effect/SchemaParser"
+import type { Approval, ApprovalOptions } from "../Approval.ts"
+import {
+  AlreadyAnswered,
+  type AnswerError,
+  type ApprovalRequest,
+  ApproverNotAllowed,
+  type HumanRequest,
+  type InputRequest,
+  InputTimedOut,
+  InvalidAnswer,
+  type RequestOutcome,
+  RequestSettled
+} from "../HumanRequest.ts"
+import type { AnswerOptions } from "../services/HumanChannel.ts"
+import { type Fields, Lazy } from "./eventLog.ts"
+import type { Frame } from "./frame.ts"
+import { problem, show } from "./schema.ts"
+
+/** How a request ended, for the one who asked: an effect, so that a timeout can be a failure. */
+export type Settlement = Effect.Effect<unknown, unknown>
+
+abstract class Base extends Lazy {
+  readonly frame: Frame
+  readonly message: string
+  readonly createdAt: number
+  readonly expiresAt: number | undefined
+  outcome: RequestOutcome | undefined = undefined
+  settlement: Settlement | undefined = undefined
+  /** Told once, when the request settles; cleared when nobody waits any more. */
+  onSettled: (() => void) | undefined = undefined
+  /** Ends the wait for the time to be up. */
+  stopTimer: (() => void) | undefined = undefined
+  /** Takes the request back from the channels. */
+  stopDelivery: (() => void) | undefined = undefined
+  private readonly attempt: number
+
+  constructor(frame: Frame, message: string, createdAt: number, timeoutMillis: number | undefined) {
+    super()
+    this.frame = frame
+    this.attempt = frame.execution.attempt
+    this.message = message
+    this.createdAt = createdAt
+    this.expiresAt = timeoutMillis === undefined ? undefined : createdAt + timeoutMillis
+  }
+
+  /** Made when somebody reads it: most requests are answered by whoever listed them. */
+  get id(): string {
+    const again = this.attempt > 1 ? `@${this.attempt}` : ""
+    return `${this.frame.execution.id}:${this.frame.path}${again}`
+  }
+
+  /** What the event of its opening says. */
+  get fields(): Fields<"RequestOpened"> {
+    return { requestId: this.id, kind: this.kind, message: this.message }
+  }
+
+  abstract get kind(): HumanRequest["_tag"]
+  abstract toRequest(): HumanRequest
+  /** Takes an answer; a settlement if it decides the request. */
+  abstract respond(answer: Answer, now: number): Result.Result<Decision | undefined, AnswerError>
+  abstract expire(now: number): Decision
+
+  protected get common() {
+    return {
+      id: this.id,
+      executionId: this.frame.execution.id,
+      workflow: this.frame.execution.workflow,
+      path: this.frame.path,
+      message: this.message,
+      createdAt: new Date(this.createdAt),
+      ...(this.expiresAt === undefined ? {} : { expiresAt: new Date(this.expiresAt) })
+    }
+  }
+}
+
+/** What a person said. */
+export type Answer =
+  | { readonly _tag: "Verdict"; readonly approved: boolean; readonly options: AnswerOptions | undefined }
+  | { readonly _tag: "Value"; readonly value: unknown; readonly by: string | undefined }
+
+/** What settles a request. */
+export interface Decision {
+  readonly outcome: RequestOutcome
+  readonly settlement: Settlement
+}
+
+const decided = (approval: Approval): Decision => ({
+  outcome: approval.approved ? "approved" : "rejected",
+  settlement: Effect.succeed(approval)
+})
+
+export class PendingApproval extends Base {
+  get kind() {
+    return "Approval" as const
+  }
+  private responses: Array<Approval> | undefined = undefined
+  private readonly options: ApprovalOptions
+
+  constructor(frame: Frame, message: string, createdAt: number, timeout: number | undefined, options: ApprovalOptions) {
+    super(frame, message, createdAt, timeout)
+    this.options = options
+  }
+
+  toRequest(): ApprovalRequest {
+    return {
+      _tag: "Approval",
+      ...this.common,
+      ...(this.options.approvers === undefined ? {} : { approvers: this.options.approvers }),
+      requiredApprovals: this.options.requiredApprovals ?? 1,
+      responses: this.responses === undefined ? [] : this.responses.slice()
+    }
+  }
+
+  respond(answer: Answer, now: number): Result.Result<Decision | undefined, AnswerError> {
+    if (answer._tag === "Value") {
+      return Result.fail(
+        new InvalidAnswer({
+          requestId: this.id,
+          field: "",
+          value: show(answer.value),
+          problem: "Expected a yes or a no: use approve or reject"
+        })
+      )
+    }
+    const by = answer.options?.by
+    const { approvers, requiredApprovals = 1 } = this.options
+    if (approvers !== undefined && (by === undefined || !approvers.includes(by))) {
+      return Result.fail(new ApproverNotAllowed({ requestId: this.id, approvers, ...(by === undefined ? {} : { by }) }))
+    }
+    const responses = (this.responses ??= [])
+    if (responses.some((response) => response.approvedBy === by)) {
+      return Result.fail(new AlreadyAnswered({ requestId: this.id, ...(by === undefined ? {} : { by }) }))
+    }
+    const response: Approval = {
+      approved: answer.approved,
+      ...(answer.options?.reason === undefined ? {} : { reason: answer.options.reason }),
+      ...(by === undefined ? {} : { approvedBy: by }),
+      timestamp: new Date(now)
+    }
+    responses.push(response)
+    const yes = responses.filter((other) => other.approved).length
+    if (yes >= requiredApprovals) return Result.succeed(decided(response))
+    const possible =
+      approvers === undefined
+        ? yes === responses.length
+        : new Set(approvers).size - (responses.length - yes) >= requiredApprovals
+    return Result.succeed(possible ? undefined : decided(response))
+  }
+
+  expire(now: number): Decision {
+    const approved = this.options.autoApproveOnTimeout === true
+    return {
+      outcome: "timed-out",
+      settlement: Effect.succeed<Approval>({ approved, reason: "timeout", timestamp: new Date(now) })
+    }
+  }
+}
+
+export class PendingInput extends Base {
+  get kind() {
+    return "Input" as const
+  }
+  private readonly schema: Schema.Codec<unknown, unknown>
+
+  constructor(
+    frame: Frame,
+    message: string,
+    createdAt: number,
+    timeout: number | undefined,
+    schema: Schema.Codec<unknown, unknown>
+  ) {
+    super(frame, message, createdAt, timeout)
+    this.schema = schema
+  }
+
+  toRequest(): InputRequest {
+    return {
+      _tag: "Input",
+      ...this.common,
+      jsonSchema: Schema.toJsonSchemaDocument(this.schema).schema,
+      responses: []
+    }
+  }
+
+  respond(answer: Answer): Result.Result<Decision | undefined, AnswerError> {
+    if (answer._tag === "Verdict") {
+      return Result.fail(
+        new InvalidAnswer({
+          requestId: this.id,
+          field: "",
+          value: answer.approved ? "approve" : "reject",
+          problem: "Expected a value: use answer"
+        })
+      )
+    }
+    return Result.mapBoth(SchemaParser.decodeUnknownResult(this.schema)(answer.value), {
+      onSuccess: (value): Decision => ({ outcome: "answered", settlement: Effect.succeed(value) }),
+      onFailure: (issue) => {
+        const { path, value, message } = problem(issue, answer.value)
+        return new InvalidAnswer({ requestId: this.id, field: path, value, problem: message })
+      }
+    })
+  }
+
+  expire(now: number): Decision {
+    return {
+      outcome: "timed-out",
+      settlement: Effect.fail(new InputTimedOut({ requestId: this.id, afterMillis: now - this.createdAt }))
+    }
+  }
+}
+
+export type Pending = PendingApproval | PendingInput
+
+/** The error for an answer that came too late. */
+export const settledError = (requestId: string, outcome: RequestOutcome) => new RequestSettled({ requestId, outcome })

@@ -1,0 +1,90 @@
+/**
+ * A run before and after its start.
+ */
+import * as Effect from "effect/Effect"
+import type { CancelResult } from "../Cancel.ts"
+import type { Execution } from "../Execution.ts"
+import type { Run, RunOptions, RunStatus } from "../Run.ts"
+import type { Engine } from "../services/Engine.ts"
+import type { Any } from "../Workflow.ts"
+import { idToString } from "./id.ts"
+
+/** How a run reaches the engine; given by `Workflow`, which knows the service. */
+export interface Starter {
+  readonly start: (run: RunImpl) => Effect.Effect<Execution<any, any>, never, any>
+}
+
+/** An option that is there but undefined does not hide a default. */
+const merge = (defaults: RunOptions, given: RunOptions): RunOptions => ({
+  ...defaults,
+  ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+})
+
+export class RunImpl implements Run<any, any, any> {
+  /** When the run was made, and a random number: together its id. */
+  readonly millis: number
+  readonly random: number
+  readonly workflow: Any
+  readonly input: unknown
+  private readonly given: RunOptions | undefined
+  private readonly starter: Starter
+  /** The execution, once started. */
+  execution: Execution<any, any> | undefined = undefined
+  /** The reason of a cancel that came before the start. */
+  cancelled: { readonly reason: string | undefined } | undefined = undefined
+
+  constructor(
+    millis: number,
+    random: number,
+    workflow: Any,
+    input: unknown,
+    given: RunOptions | undefined,
+    starter: Starter
+  ) {
+    this.millis = millis
+    this.random = random
+    this.workflow = workflow
+    this.input = input
+    this.given = given
+    this.starter = starter
+  }
+
+  /** The id that was asked for. */
+  get givenId(): string | undefined {
+    return this.given?.id ?? this.workflow.defaults.id
+  }
+
+  get id(): string {
+    return this.givenId ?? idToString(this.millis, this.random)
+  }
+
+  get options(): RunOptions {
+    return this.given === undefined ? this.workflow.defaults : merge(this.workflow.defaults, this.given)
+  }
+
+  get status(): Effect.Effect<RunStatus> {
+    return Effect.suspend(() =>
+      this.execution !== undefined
+        ? this.execution.status
+        : Effect.succeed<RunStatus>(this.cancelled === undefined ? "pending" : "cancelled")
+    )
+  }
+
+  get start(): Effect.Effect<Execution<any, any>, never, Engine> {
+    return this.starter.start(this)
+  }
+
+  cancel(reason?: string): Effect.Effect<CancelResult> {
+    return Effect.suspend((): Effect.Effect<CancelResult> => {
+      if (this.execution !== undefined) return this.execution.cancel(reason)
+      if (this.cancelled !== undefined) return Effect.succeed("already-settled")
+      this.cancelled = { reason: reason ?? this.options.cancel?.reason }
+      return Effect.succeed("cancelled")
+    })
+  }
+
+  configure(options: RunOptions<any, any>): RunImpl {
+    const given = this.given === undefined ? options : merge(this.given, options)
+    return new RunImpl(this.millis, this.random, this.workflow, this.input, given, this.starter)
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Schema pieces that the public data modules share.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+
+const isDurationInput = (u: unknown): u is Duration.Input => {
+  if (Number.isNaN(u)) return false
+  return Option.match(Duration.fromInput(u as Duration.Input), {
+    onNone: () => false,
+    onSome: (duration) => !Duration.isNegative(duration)
+  })
+}
+
+/** Anything `Duration.fromInput` takes, except what is NaN or negative. */
+export const DurationInput = Schema.declare<Duration.Input>(isDurationInput, {
+  expected: `a duration that is not negative, such as "30 seconds" or 500 (milliseconds)`
+})
+
+/** A callback that options carry: data for the types, opaque to the schema. */
+export const Callback = <F>() =>
+  Schema.declare<F>((u): u is F => Predicate.isFunction(u) || Effect.isEffect(u), {
+    expected: "an Effect, or a function that returns one"
+  })
+
+/** A whole number from `minimum` up. */
+export const Count = (minimum: 0 | 1) =>
+  Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum, { expected: `a whole number, ${minimum} or more` }))
+
+/** A finite number that is not negative. */
+export const Amount = Schema.Finite.check(
+  Schema.isGreaterThanOrEqualTo(0, { expected: "a number that is not negative" })
+)
+
+/** What is wrong with a value: where, what stands there, and what was expected. */
+export interface Problem {
+  readonly path: string
+  readonly value: string
+  readonly message: string
+}
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** At most `limit` characters of a value, as a person would write it down; what is `Redacted` stays hidden. */
+export const show = (value: unknown, limit = 200): string => {
+  const text =
+    typeof value === "string" ? JSON.stringify(value) : Predicate.isFunction(value) ? "a function" : print(value)
+  return text.length <= limit ? text : `${text.slice(0, limit)}…`
+}
+
+const print = (value: unknown): string => {
+  const seen = new Set<object>()
+  const text = JSON.stringify(value, (_key, u) => {
+    if (typeof u === "bigint") return `${u}n`
+    if (typeof u === "number" && !Number.isFinite(u)) return String(u)
+    if (typeof u !== "object" || u === null) return u
+    if (seen.has(u)) return "[circular]"
+    seen.add(u)
+    return u
+  })
+  return typeof value === "number" || text === undefined ? String(value) : text
+}
+
+const at = (value: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
+  path.reduce<unknown>(
+    (u, key) => (Predicate.isObjectKeyword(u) ? (u as Record<PropertyKey, unknown>)[key] : undefined),
+    value
+  )
+
+const segment = (s: unknown): PropertyKey =>
+  Predicate.isObjectKeyword(s) && "key" in s ? (s as { readonly key: PropertyKey }).key : (s as PropertyKey)
+
+/** The first problem of an issue, with the value that stands at its path in `input`. */
+export const problem = (issue: SchemaIssue.Issue, input: unknown): Problem => {
+  const first = formatIssues(issue).issues[0]
+  const path = (first?.path ?? []).map(segment)
+  return {
+    path: path.map(String).join("."),
+    value: show(at(input, path)),
+    message: first?.message ?? "Invalid value"
+  }
+}
+
+/** Checks a value against the decoded side of a schema; compiled once. */
+export const checker = (schema: Schema.Constraint): ((value: unknown) => Problem | undefined) => {
+  const isValid = SchemaParser.is(schema)
+  const explain = SchemaParser.decodeUnknownResult(Schema.toType(schema as Schema.Codec<unknown>))
+  return (value) => {
+    if (isValid(value)) return undefined
+    const result = explain(value)
+    return result._tag === "Failure" ? problem(result.failure, value) : undefined
+  }
+}
