@@ -37,12 +37,13 @@ import type { RunImpl } from "./run.ts"
 import { checker, show } from "./schema.ts"
 import { endSpan, startSpan } from "./span.ts"
 
-const statusFields = new Map<string, object>()
+type Changes = Partial<Record<Run.RunStatus, Partial<Record<Run.RunStatus, object>>>>
+const statusFields: Changes = {}
+
+/** One object for all events of one change. */
 const statusChange = (from: Run.RunStatus, to: Run.RunStatus): object => {
-  const key = `${from} ${to}`
-  let fields = statusFields.get(key)
-  if (fields === undefined) statusFields.set(key, (fields = { from, to }))
-  return fields
+  const changes = (statusFields[from] ??= {})
+  return (changes[to] ??= { from, to })
 }
 
 const noFields = {}
@@ -156,7 +157,7 @@ export class ExecutionImpl implements Execution<any, any> {
       this.cancelled = this.run.cancelled
       return this.settle("cancel", Exit.fail(this.cancelError()))
     }
-    this.append(Tag.RunStarted, undefined, { executionId: this.id, workflow: this.workflow })
+    this.append(Tag.RunStarted, undefined, this.run)
     this.span = startSpan(cache, this.clock, `run ${this.workflow}`, {
       "baton.execution.id": this.id,
       "baton.workflow": this.workflow
@@ -287,8 +288,8 @@ export class ExecutionImpl implements Execution<any, any> {
     return this.clock.currentTimeMillisUnsafe() - this.startedAt
   }
 
-  append(tag: number, frame: Frame | undefined, fields: unknown): void {
-    this.log.append(tag, this.now(), frame, fields)
+  append(tag: number, frame: Frame | undefined, fields: unknown, now: number = this.now()): void {
+    this.log.append(tag, now, frame, fields)
   }
 
   logged(frame: Frame, level: string, message: string): void {
@@ -333,9 +334,10 @@ export class ExecutionImpl implements Execution<any, any> {
       const exceeded = this.exceeded("steps")
       if (exceeded !== undefined) return Effect.fail(exceeded)
     }
-    const child = frame.enter(name, key, this.now())
+    const now = this.now()
+    const child = frame.enter(name, key, now)
     if (child === undefined) return duplicate("step", frame, name, key)
-    this.append(Tag.StepStarted, child, noFields)
+    this.append(Tag.StepStarted, child, undefined, now)
     const reused = this.recorded?.get(child.path)
     if (reused !== undefined) {
       frame.leave(child)
@@ -391,10 +393,11 @@ export class ExecutionImpl implements Execution<any, any> {
   }
 
   private stepEnded(frame: Frame, exit: Exit.Exit<unknown, unknown>): void {
-    const durationMillis = this.now() - frame.startedAt
+    const now = this.now()
+    const durationMillis = now - frame.startedAt
     if (exit._tag === "Success") {
       this.recorded?.set(frame.path, exit)
-      this.append(Tag.StepCompleted, frame, durationMillis)
+      this.append(Tag.StepCompleted, frame, durationMillis, now)
     } else {
       const interrupted = Cause.hasInterruptsOnly(exit.cause)
       const what = interrupted

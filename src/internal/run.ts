@@ -7,6 +7,7 @@ import type { Execution } from "../Execution.ts"
 import type { Run, RunOptions, RunStatus } from "../Run.ts"
 import type { Engine } from "../services/Engine.ts"
 import type { Any } from "../Workflow.ts"
+import { type Fields, Lazy } from "./eventLog.ts"
 import { idToString } from "./id.ts"
 
 /** How a run reaches the engine; given by `Workflow`, which knows the service. */
@@ -20,7 +21,7 @@ const merge = (defaults: RunOptions, given: RunOptions): RunOptions => ({
   ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 })
 
-export class RunImpl implements Run<any, any, any> {
+export class RunImpl extends Lazy implements Run<any, any, any> {
   /** When the run was made, and a random number: together its id. */
   readonly millis: number
   readonly random: number
@@ -41,12 +42,18 @@ export class RunImpl implements Run<any, any, any> {
     given: RunOptions | undefined,
     starter: Starter
   ) {
+    super()
     this.millis = millis
     this.random = random
     this.workflow = workflow
     this.input = input
     this.given = given
     this.starter = starter
+  }
+
+  /** What the event of its start says. */
+  get fields(): Fields<"RunStarted"> {
+    return { executionId: this.id, workflow: this.workflow.name }
   }
 
   /** The id that was asked for. */
