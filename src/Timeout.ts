@@ -15,6 +15,14 @@ import { Callback, DurationInput } from "./internal/schema.ts"
  * - `"fail"`: the attempt fails with `RunTimedOut`; a retry policy may retry it.
  * - `"cancel"`: the run is cancelled with reason `"timeout"`; no retry.
  * - `"continue"`: an event, a warning and the callback; the work goes on.
+ *
+ * **Example** (The three choices)
+ *
+ * ```ts
+ * import { Timeout } from "effect-baton"
+ *
+ * Timeout.OnTimeout.literals // => ["fail", "cancel", "continue"]
+ * ```
  */
 export const OnTimeout = Schema.Literals(["fail", "cancel", "continue"])
 
