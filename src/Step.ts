@@ -88,10 +88,13 @@ export const make = <A, E = never, R = never, const T extends Duration.Input | u
   options: Options<A, E, R, T>
 ): Effect.Effect<A, E | BudgetExceeded | (T extends undefined ? never : StepTimedOut), R | Current> => {
   const { key, run } = options
-  const body = options.retry === undefined && options.timeout === undefined ? run : controlled(options)
+  const control =
+    options.retry === undefined && options.timeout === undefined
+      ? undefined
+      : (run: Effect.Effect<A, any, R>) => controlled(run, options)
   return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
     const frame = current(fiber, name)
-    return frame.execution.step(fiber, frame, name, key, body)
+    return frame.execution.step<A, any, R>(fiber, frame, name, key, run, control)
   }) as Effect.Effect<A, any, R | Current>
 }
 
@@ -104,9 +107,9 @@ const current = (fiber: Fiber.Fiber<unknown, unknown>, name: string): Frame => {
 
 /** A body with the step's own timeout and retries. */
 const controlled = <A, E, R>(
-  options: Options<A, E, R, Duration.Input | undefined>
+  run: Effect.Effect<A, E, R>,
+  { retry, timeout }: Options<A, E, R, Duration.Input | undefined>
 ): Effect.Effect<A, E | StepTimedOut, R> => {
-  const { retry, run, timeout } = options
   const once: Effect.Effect<A, E | StepTimedOut, R> =
     timeout === undefined
       ? run

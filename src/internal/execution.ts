@@ -32,6 +32,7 @@ import { eventStream, statusStream } from "./eventStream.ts"
 import { Current, type Frame } from "./frame.ts"
 import { Hooks } from "./hooks.ts"
 import type { Host } from "./host.ts"
+import { Interceptor } from "./intercept.ts"
 import * as people from "./people.ts"
 import type { RunImpl } from "./run.ts"
 import { checker, show } from "./schema.ts"
@@ -116,6 +117,8 @@ export class ExecutionImpl implements Execution<any, any> {
 
   /** Whether it or an execution above it has a budget. */
   readonly budgeted: boolean
+  /** Stands between steps and their work; only tests have one. */
+  private readonly interceptor: Interceptor | undefined
   private steps = 0
   private models: Omit<Usage, "steps"> | undefined = undefined
   private newestProgress: Progress | undefined = undefined
@@ -135,6 +138,7 @@ export class ExecutionImpl implements Execution<any, any> {
     this.startedAt = this.clock.currentTimeMillisUnsafe()
     this.log = new EventLog(host.eventLimit)
     this.budgeted = this.options.budget !== undefined || parent?.budgeted === true
+    this.interceptor = context.mapUnsafe.get(Interceptor.key) as Interceptor | undefined
   }
 
   get id(): string {
@@ -320,16 +324,17 @@ export class ExecutionImpl implements Execution<any, any> {
     return this.outcome === undefined && frame.root === this.root
   }
 
-  /** Runs an effect as a step: named, counted, and reused where it is recorded. */
+  /** Runs an effect as a step: named, counted, and reused where it is recorded; `control` puts tries around the work. */
   step<A, E, R>(
     fiber: Fiber.Fiber<unknown, unknown>,
     frame: Frame,
     name: string,
     key: string | undefined,
-    body: Effect.Effect<A, E, R>
+    work: Effect.Effect<A, E, R>,
+    control?: (work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | BudgetExceeded, R> {
     if (!this.isLive(frame)) return Effect.interrupt
-    if (this.holds > 0) return Effect.flatMap(this.gate, () => this.step(fiber, frame, name, key, body))
+    if (this.holds > 0) return Effect.flatMap(this.gate, () => this.step(fiber, frame, name, key, work, control))
     if (this.budgeted) {
       const exceeded = this.exceeded("steps")
       if (exceeded !== undefined) return Effect.fail(exceeded)
@@ -345,7 +350,8 @@ export class ExecutionImpl implements Execution<any, any> {
       return reused as Exit.Exit<A>
     }
     for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) e.steps++
-    return this.within(fiber, frame, child, body, "step")
+    const run = this.interceptor === undefined ? work : this.interceptor(work, child)
+    return this.within(fiber, frame, child, control === undefined ? run : control(run), "step")
   }
 
   /** Runs an effect in a scope of its own: what it does is found under the scope's name. */
