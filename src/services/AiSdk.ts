@@ -21,18 +21,18 @@ import * as Predicate from "effect/Predicate"
 import type * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { incompleteResponse, toAiError } from "../internal/aiSdkError.ts"
-import { toPrompt } from "../internal/aiSdkPrompt.ts"
-import { toRequest } from "../internal/aiSdkRequest.ts"
+import { incompleteResponse, toAiError } from "./aiSdk/error.ts"
+import { toPrompt } from "./aiSdk/prompt.ts"
+import { toRequest } from "./aiSdk/request.ts"
 import {
   fromGenerateResult,
   fromStreamPart,
   type GenerateResult,
   logWarnings,
   type ResponseContext
-} from "../internal/aiSdkResponse.ts"
-import * as Schemas from "../internal/aiSdkSchema.ts"
-import { toV3 } from "../internal/aiSdkV3.ts"
+} from "./aiSdk/response.ts"
+import * as Schemas from "./aiSdk/schema.ts"
+import { toV3 } from "./aiSdk/v3.ts"
 
 /** A model object of an AI SDK provider package, such as what `openai("gpt-5")` returns. */
 export type AiSdkModel = LanguageModelV3 | LanguageModelV4

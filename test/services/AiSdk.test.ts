@@ -791,8 +791,8 @@ it.effect("nothing of the AI SDK is loaded by the adapter itself, only its types
   Effect.gen(function* () {
     const files = [
       new URL("../../src/services/AiSdk.ts", import.meta.url),
-      ...["Error", "Prompt", "Request", "Response", "Schema", "V3"].map(
-        (name) => new URL(`../../src/internal/aiSdk${name}.ts`, import.meta.url)
+      ...["error", "prompt", "request", "response", "schema", "v3"].map(
+        (name) => new URL(`../../src/services/aiSdk/${name}.ts`, import.meta.url)
       )
     ]
     for (const file of files) {

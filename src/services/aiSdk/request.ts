@@ -11,7 +11,7 @@ import type {
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
 import * as Predicate from "effect/Predicate"
-import type { Schemas } from "./aiSdkSchema.ts"
+import type { Schemas } from "./schema.ts"
 
 /** The part of the call that the prompt, the toolkit and the wanted output decide. */
 export type Request = Pick<LanguageModelV4CallOptions, "prompt" | "tools" | "toolChoice" | "responseFormat">

@@ -19,8 +19,8 @@ import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { type ErrorContext, incompleteResponse, toAiError } from "./aiSdkError.ts"
-import type { Schemas } from "./aiSdkSchema.ts"
+import { type ErrorContext, incompleteResponse, toAiError } from "./error.ts"
+import type { Schemas } from "./schema.ts"
 
 export type GenerateResult = LanguageModelV3GenerateResult | LanguageModelV4GenerateResult
 type Content = LanguageModelV3Content | LanguageModelV4Content
