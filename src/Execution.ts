@@ -161,9 +161,11 @@ export const waitForApproval = (
   options?: ApprovalOptions & KeyOptions
 ): Effect.Effect<Approval, InvalidOptions, Current> =>
   Effect.flatMap(Current, (frame) => {
-    const { key, ...rules } = options ?? {}
-    const made = people.makeApproval(frame.execution, message, options === undefined ? undefined : rules)
-    return people.ask(frame, "approval", key, made)
+    if (options === undefined) {
+      return people.ask(frame, "approval", undefined, people.makeApproval(frame.execution, message, undefined))
+    }
+    const { key, ...rules } = options
+    return people.ask(frame, "approval", key, people.makeApproval(frame.execution, message, rules))
   })
 
 /**

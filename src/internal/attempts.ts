@@ -25,7 +25,7 @@ import { describe, type ExecutionImpl } from "./execution.ts"
 import { Current, Frame } from "./frame.ts"
 import { ask } from "./hooks.ts"
 import { show } from "./schema.ts"
-import { endSpan, startSpan } from "./span.ts"
+import { endSpan, isTraced, startSpan } from "./span.ts"
 
 /** The clock of one attempt. */
 export interface AttemptTimer {
@@ -50,26 +50,52 @@ export const begin = (execution: ExecutionImpl): void => {
   execution.append(Tag.AttemptStarted, undefined, attemptFields[attempt - 1] ?? { attempt })
   const timeout = execution.options.timeout
   if (timeout !== undefined) startTimer(execution, toConfig(timeout))
+  execution.shallow(launch, execution)
+}
+
+/** Runs the body; at once, as far as it does not wait. */
+const launch = (execution: ExecutionImpl): void => {
+  // A cancel may come between the begin and a start over the scheduler.
+  const { root } = execution
+  if (root === undefined || execution.fiber !== undefined) return
   const scope = Scope.makeUnsafe()
   const context = Context.add(Context.add(execution.context, Current, root), Scope.Scope, scope)
-  const body = Effect.withFiber((fiber) => {
+  const fiber = Effect.runForkWith(context)(body(execution))
+  watch(execution, fiber, scope)
+}
+
+const body = (execution: ExecutionImpl): Effect.Effect<unknown, unknown> =>
+  Effect.withFiber((fiber) => {
     execution.fiber = fiber
-    const span = startSpan(fiber.cache, execution.clock, `attempt ${attempt}`, {})
-    if (span !== undefined) fiber.setContext(Context.add(fiber.context, Tracer.ParentSpan, span))
-    return Effect.onExitPrimitive(
-      Effect.suspend(() => execution.definition.body(execution.run.input)),
-      (exit) => {
-        if (span !== undefined) endSpan(span, execution.clock, exit)
-        return Scope.closeUnsafe(scope, exit)
-      }
-    )
+    const effect = execution.definition.body(execution.run.input) as Effect.Effect<unknown, unknown>
+    if (!isTraced(fiber.cache)) return effect
+    const span = startSpan(fiber.cache, execution.clock, `attempt ${execution.attempt}`, {})
+    fiber.setContext(Context.add(fiber.context, Tracer.ParentSpan, span))
+    return Effect.onExitPrimitive(effect, (exit) => {
+      endSpan(span, execution.clock, exit)
+      return undefined
+    })
   })
-  execution.shallow(() => {
-    // A cancel may come between the begin and a start over the scheduler.
-    if (execution.root !== root) return
-    const fiber = Effect.runForkWith(context)(body as Effect.Effect<unknown, unknown>)
-    fiber.addObserver((exit) => end(execution, fiber, exit))
+
+const watch = (execution: ExecutionImpl, fiber: Fiber.Fiber<any, any>, scope: Scope.Closeable): void => {
+  fiber.addObserver((exit) => {
+    const closing = Scope.closeUnsafe(scope, exit)
+    if (closing === undefined) end(execution, fiber, exit)
+    else closeScope(execution, fiber, exit, closing)
   })
+}
+
+/** Runs the finalizers of an attempt's scope before the attempt counts as ended (E8). */
+const closeScope = (
+  execution: ExecutionImpl,
+  fiber: Fiber.Fiber<any, any>,
+  exit: Exit.Exit<any, any>,
+  closing: Effect.Effect<void>
+): void => {
+  const closer = Effect.runForkWith(Context.empty())(closing, { uninterruptible: true })
+  if (execution.fiber === fiber) execution.fiber = closer
+  execution.host.adopt(closer)
+  closer.addObserver((closed) => end(execution, closer, closed._tag === "Failure" ? closed : exit))
 }
 
 /** The body of the current attempt has ended. */

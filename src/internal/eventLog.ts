@@ -106,6 +106,15 @@ export class EventLog {
     return this.waiting !== undefined
   }
 
+  /** The newest fields of a tag that pass a test. */
+  findLast<A>(tag: number, test: (fields: unknown) => fields is A): A | undefined {
+    for (let i = this.slots.length - width; i >= 0; i -= width) {
+      const fields = this.slots[i + 2]
+      if ((this.slots[i] as number) % tagBase === tag && test(fields)) return fields
+    }
+    return undefined
+  }
+
   /** At most `count` events from number `from` on. */
   read(from: number, startedAt: number, count: number): Array<Event.Event> {
     const newest = this.sequence

@@ -36,7 +36,7 @@ import { Interceptor } from "./intercept.ts"
 import * as people from "./people.ts"
 import type { RunImpl } from "./run.ts"
 import { checker, show } from "./schema.ts"
-import { endSpan, startSpan } from "./span.ts"
+import { endSpan, isTraced, startSpan } from "./span.ts"
 
 type Changes = Partial<Record<Run.RunStatus, Partial<Record<Run.RunStatus, object>>>>
 const statusFields: Changes = {}
@@ -50,6 +50,9 @@ const statusChange = (from: Run.RunStatus, to: Run.RunStatus): object => {
 const noFields = {}
 
 const checkOptions = checker(Run.RunOptions)
+
+/** Deeper than any frame; a small integer, since a float would take memory of its own. */
+const maxFrames = 2 ** 30
 
 /** Starts and ends that are nested deeper than this go over the scheduler, so that the stack stays shallow. */
 const maxDepth = 32
@@ -67,6 +70,12 @@ export const describe = (error: unknown): { readonly error: string; readonly mes
 /** The first error of a cause, or else its defect. */
 export const mainError = (cause: Cause.Cause<unknown>): unknown =>
   Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
+
+type Observer = (exit: Exit.Exit<any, any>) => void
+
+const tell = (news: { readonly observers: ReadonlyArray<Observer>; readonly exit: Exit.Exit<any, any> }): void => {
+  for (const observer of news.observers) observer(news.exit)
+}
 
 export class ExecutionImpl implements Execution<any, any> {
   readonly run: RunImpl
@@ -113,7 +122,7 @@ export class ExecutionImpl implements Execution<any, any> {
 
   children: Set<ExecutionImpl> | undefined = undefined
   whenChildless: (() => void) | undefined = undefined
-  private observers: Array<(exit: Exit.Exit<any, any>) => void> | undefined = undefined
+  private observers: Array<Observer> | undefined = undefined
 
   /** Whether it or an execution above it has a budget. */
   readonly budgeted: boolean
@@ -122,7 +131,7 @@ export class ExecutionImpl implements Execution<any, any> {
   private steps = 0
   private models: Omit<Usage, "steps"> | undefined = undefined
   private newestProgress: Progress | undefined = undefined
-  private progressDepth = Number.POSITIVE_INFINITY
+  private progressDepth = maxFrames
   /** Results to be reused by the next attempt, where retries resume. */
   recorded: Map<string, unknown> | undefined = undefined
   private hooks: Hooks | undefined = undefined
@@ -162,11 +171,13 @@ export class ExecutionImpl implements Execution<any, any> {
       return this.settle("cancel", Exit.fail(this.cancelError()))
     }
     this.append(Tag.RunStarted, undefined, this.run)
-    this.span = startSpan(cache, this.clock, `run ${this.workflow}`, {
-      "baton.execution.id": this.id,
-      "baton.workflow": this.workflow
-    })
-    if (this.span !== undefined) this.context = Context.add(this.context, Tracer.ParentSpan, this.span)
+    if (isTraced(cache)) {
+      this.span = startSpan(cache, this.clock, `run ${this.workflow}`, {
+        "baton.execution.id": this.id,
+        "baton.workflow": this.workflow
+      })
+      this.context = Context.add(this.context, Tracer.ParentSpan, this.span)
+    }
     this.transition("start")
     const invalid = this.conflict ?? this.definition.checkInput(this.run.input) ?? this.invalidOptions()
     if (invalid !== undefined) return this.settle("fail", Exit.fail(invalid))
@@ -225,13 +236,11 @@ export class ExecutionImpl implements Execution<any, any> {
     const observers = this.observers
     if (observers === undefined) return
     this.observers = undefined
-    this.shallow(() => {
-      for (const observer of observers) observer(exit)
-    })
+    this.shallow(tell, { observers, exit })
   }
 
   /** Calls back with the outcome, at once if it is known; returns how to stop waiting. */
-  observe(observer: (exit: Exit.Exit<any, any>) => void): () => void {
+  observe(observer: Observer): () => void {
     if (this.outcome !== undefined) {
       observer(this.outcome)
       return () => {}
@@ -244,14 +253,15 @@ export class ExecutionImpl implements Execution<any, any> {
   }
 
   /** Runs a continuation now, or over the scheduler where the stack is deep. */
-  shallow(continuation: () => void): void {
+  shallow<A>(continuation: (argument: A) => void, argument: A): void {
     if (this.host.depth >= maxDepth) {
-      Context.get(this.context, Scheduler.Scheduler).makeDispatcher().scheduleTask(continuation, 0)
+      const dispatcher = Context.get(this.context, Scheduler.Scheduler).makeDispatcher()
+      dispatcher.scheduleTask(() => continuation(argument), 0)
       return
     }
     this.host.depth++
     try {
-      continuation()
+      continuation(argument)
     } finally {
       this.host.depth--
     }
@@ -262,7 +272,7 @@ export class ExecutionImpl implements Execution<any, any> {
     if (this.children?.size === 0 && this.whenChildless !== undefined) {
       const continuation = this.whenChildless
       this.whenChildless = undefined
-      this.shallow(continuation)
+      this.shallow(continuation, undefined)
     }
   }
 
@@ -281,8 +291,7 @@ export class ExecutionImpl implements Execution<any, any> {
 
   /** Brings the status in line with pauses and open requests. */
   refreshStatus(): void {
-    const open = this.people === undefined ? 0 : this.people.open.size
-    this.transition(this.paused || open > 0 ? "hold" : "release")
+    this.transition(this.paused || this.people !== undefined ? "hold" : "release")
     this.flushHooks()
   }
 
@@ -377,15 +386,12 @@ export class ExecutionImpl implements Execution<any, any> {
   ): Effect.Effect<A, E, R> {
     const previous = fiber.context
     let context = Context.add(previous, Current, child)
-    const span = startSpan(
-      fiber.cache,
-      this.clock,
-      kind === undefined ? child.segment : `step ${child.segment}`,
-      noFields
-    )
-    if (span !== undefined) {
-      span.attribute("baton.execution.id", this.id)
-      span.attribute("baton.path", child.path)
+    let span: Tracer.Span | undefined
+    if (isTraced(fiber.cache)) {
+      span = startSpan(fiber.cache, this.clock, kind === undefined ? child.segment : `step ${child.segment}`, {
+        "baton.execution.id": this.id,
+        "baton.path": child.path
+      })
       context = Context.add(context, Tracer.ParentSpan, span)
     }
     fiber.setContext(context)

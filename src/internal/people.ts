@@ -1,7 +1,7 @@
 /**
  * Human requests of an execution: how they are opened, answered, timed out and taken back.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -9,78 +9,64 @@ import type * as Schema from "effect/Schema"
 import { type ApprovalOptions, ApprovalOptions as ApprovalOptionsSchema } from "../Approval.ts"
 import { type AnswerError, RequestNotFound, type RequestOutcome, RequestSettled } from "../HumanRequest.ts"
 import type { InvalidOptions } from "../RunError.ts"
-import { Tag } from "./eventLog.ts"
+import { type Fields, Lazy, Tag } from "./eventLog.ts"
 import { duplicate, type ExecutionImpl, toInvalidOptions } from "./execution.ts"
 import { Frame } from "./frame.ts"
 import { type Answer, type Decision, type Pending, PendingApproval, PendingInput } from "./request.ts"
 import { checker, DurationInput } from "./schema.ts"
 
-/** How many settled requests are remembered, so that a late answer is told apart from a wrong id. */
-const remembered = 1000
+/** The open requests of an execution: most have one at a time. */
+export type OpenRequests = Pending | Map<string, Pending>
 
-/** The open requests of an execution, and what became of the last settled ones. */
-export class OpenRequests {
-  readonly open = new Set<Pending>()
-  private byId: Map<string, Pending> | undefined = undefined
-  private settled: Map<string, RequestOutcome> | undefined = undefined
+const add = (execution: ExecutionImpl, request: Pending): void => {
+  const open = execution.people
+  if (open === undefined) execution.people = request
+  else if (open instanceof Map) open.set(request.id, request)
+  else execution.people = new Map([open, request].map((each) => [each.id, each]))
+}
 
-  add(request: Pending): void {
-    this.open.add(request)
-    this.byId?.set(request.id, request)
-  }
+/** Takes a request out; whether it was open. */
+const remove = (execution: ExecutionImpl, request: Pending): boolean => {
+  const open = execution.people
+  if (open === request) execution.people = undefined
+  else if (!(open instanceof Map) || !open.delete(request.id)) return false
+  else if (open.size === 0) execution.people = undefined
+  return true
+}
 
-  remove(request: Pending, outcome: RequestOutcome): void {
-    this.open.delete(request)
-    this.byId?.delete(request.id)
-    this.settled ??= new Map()
-    this.settled.set(request.id, outcome)
-    if (this.settled.size > remembered) {
-      for (const oldest of this.settled.keys()) {
-        this.settled.delete(oldest)
-        break
-      }
-    }
-  }
+const find = (execution: ExecutionImpl, id: string): Pending | undefined => {
+  const open = execution.people
+  if (open === undefined) return undefined
+  if (open instanceof Map) return open.get(id)
+  return open.id === id ? open : undefined
+}
 
-  find(id: string): Pending | undefined {
-    if (this.byId === undefined && this.open.size > 4) {
-      this.byId = new Map([...this.open].map((request) => [request.id, request]))
-    }
-    if (this.byId !== undefined) return this.byId.get(id)
-    for (const request of this.open) if (request.id === id) return request
-    return undefined
-  }
-
-  outcome(id: string): RequestOutcome | undefined {
-    return this.settled?.get(id)
-  }
+/** The open requests, oldest first. */
+export const list = (execution: ExecutionImpl): ReadonlyArray<Pending> => {
+  const open = execution.people
+  if (open === undefined) return []
+  return open instanceof Map ? [...open.values()] : [open]
 }
 
 const checkApproval = checker(ApprovalOptionsSchema)
 const checkTimeout = checker(DurationInput)
-
-/** A request that is not open yet; its frame and its time are given when it is opened. */
-export type Make = (frame: Frame, now: number) => Pending
 
 /** An approval by these rules over the run's own. */
 export const makeApproval = (
   execution: ExecutionImpl,
   message: string | undefined,
   options: ApprovalOptions | undefined
-): Result.Result<Make, InvalidOptions> => {
+): Result.Result<Pending, InvalidOptions> => {
   const defaults = execution.options.approval
-  const rules = options === undefined ? (defaults ?? {}) : { ...defaults, ...options }
+  const rules = options === undefined ? (defaults ?? noRules) : { ...defaults, ...options }
   if (options !== undefined) {
     const invalid = toInvalidOptions(execution.workflow, checkApproval(rules), "approval.")
     if (invalid !== undefined) return Result.fail(invalid)
   }
-  const { timeout } = rules
-  const text = message ?? `Approve ${execution.workflow}?`
-  return Result.succeed(
-    (frame, now) =>
-      new PendingApproval(frame, text, now, timeout === undefined ? undefined : Duration.toMillis(timeout), rules)
-  )
+  return Result.succeed(new PendingApproval(message ?? `Approve ${execution.workflow}?`, rules))
 }
+
+const noRules: ApprovalOptions = {}
 
 /** A request for a value of a schema. */
 export const makeInput = (
@@ -88,13 +74,12 @@ export const makeInput = (
   message: string,
   schema: Schema.Codec<any, any>,
   timeout: Duration.Input | undefined
-): Result.Result<Make, InvalidOptions> => {
+): Result.Result<Pending, InvalidOptions> => {
   if (timeout !== undefined) {
     const invalid = toInvalidOptions(execution.workflow, checkTimeout(timeout), "timeout")
     if (invalid !== undefined) return Result.fail(invalid)
   }
-  const millis = timeout === undefined ? undefined : Duration.toMillis(timeout)
-  return Result.succeed((frame, now) => new PendingInput(frame, message, now, millis, schema))
+  return Result.succeed(new PendingInput(message, schema, timeout))
 }
 
 /** Asks from inside of a body, at its place. */
@@ -102,37 +87,47 @@ export const ask = (
   frame: Frame,
   name: "approval" | "input",
   key: string | undefined,
-  made: Result.Result<Make, InvalidOptions>
-): Effect.Effect<any, any> =>
-  Effect.suspend(() => {
-    const execution = frame.execution
-    if (!execution.isLive(frame)) return Effect.interrupt
-    if (Result.isFailure(made)) return Effect.fail(made.failure)
-    if (execution.holds > 0) return Effect.andThen(execution.gate, ask(frame, name, key, made))
-    const child = frame.enter(name, key, execution.now())
-    if (child === undefined) return duplicate("request", frame, name, key)
-    const recorded = execution.recorded?.get(child.path)
-    if (recorded !== undefined) {
-      frame.leave(child)
-      return recorded as Exit.Exit<unknown>
-    }
-    return Effect.callback((resume) => {
-      const request = open(execution, made.success, child)
-      if (request.settlement !== undefined) return resume(request.settlement)
-      request.onSettled = () => resume(request.settlement!)
-      return Effect.sync(() => withdraw(execution, request))
-    })
+  made: Result.Result<Pending, InvalidOptions>
+): Effect.Effect<any, any> => {
+  const execution = frame.execution
+  if (!execution.isLive(frame)) return Effect.interrupt
+  if (Result.isFailure(made)) return Effect.fail(made.failure)
+  if (execution.holds > 0) return askLater(frame, name, key, made)
+  const child = frame.enter(name, key, execution.now())
+  if (child === undefined) return duplicate("request", frame, name, key)
+  const recorded = execution.recorded?.get(child.path)
+  if (recorded === undefined) return wait(made.success, child)
+  frame.leave(child)
+  return recorded as Exit.Exit<unknown>
+}
+
+const askLater = (
+  frame: Frame,
+  name: "approval" | "input",
+  key: string | undefined,
+  made: Result.Result<Pending, InvalidOptions>
+): Effect.Effect<any, any> => Effect.flatMap(frame.execution.gate, () => ask(frame, name, key, made))
+
+const wait = (request: Pending, frame: Frame): Effect.Effect<any, any> =>
+  Effect.callback((resume) => {
+    open(request, frame)
+    if (request.settlement !== undefined) return resume(request.settlement)
+    request.resume = resume
+    return withdrawal(request)
   })
+
+const withdrawal = (request: Pending): Effect.Effect<void> => Effect.sync(() => withdraw(request))
 
 /** Asks from outside; the body is held at its next step until the answer. */
 export const askFromOutside = (
   execution: ExecutionImpl,
   name: "approval" | "input",
-  made: () => Result.Result<Make, InvalidOptions>
+  make: () => Result.Result<Pending, InvalidOptions>
 ): Effect.Effect<any, any> =>
   execution.whileLive(() => {
-    const make = made()
-    if (Result.isFailure(make)) return Effect.fail(make.failure)
+    const made = make()
+    if (Result.isFailure(made)) return Effect.fail(made.failure)
+    const request = made.success
     return Effect.callback((resume) => {
       const outside = (execution.outside ??= new Frame(
         execution,
@@ -144,54 +139,51 @@ export const askFromOutside = (
       // Callers outside know nothing of each other, so every request gets a number of its own.
       const child = outside.enter(name, String(++execution.outsideRequests), execution.now())!
       execution.hold(1)
-      const request = open(execution, make.success, child)
+      open(request, child)
       const stop = execution.observe(() => resume(execution.whileLive(() => Effect.never)))
-      request.onSettled = () => {
+      request.resume = (settlement) => {
         stop()
         execution.hold(-1)
-        resume(request.settlement!)
+        resume(settlement)
       }
-      if (request.settlement !== undefined) return request.onSettled()
+      if (request.settlement !== undefined) return request.resume(request.settlement)
       return Effect.sync(() => {
         stop()
         execution.hold(-1)
-        withdraw(execution, request)
+        withdraw(request)
       })
     })
   })
 
-const open = (execution: ExecutionImpl, make: Make, frame: Frame): Pending => {
-  const now = execution.startedAt + execution.now()
-  const request = make(frame, now)
-  execution.people ??= new OpenRequests()
-  execution.people.add(request)
+const open = (request: Pending, frame: Frame): void => {
+  const { execution } = frame
+  request.open(frame)
+  add(execution, request)
   execution.append(Tag.RequestOpened, frame, request)
-  if (request.expiresAt !== undefined && Number.isFinite(request.expiresAt)) {
-    const fiber = Effect.runForkWith(execution.context)(
-      Effect.andThen(Effect.sleep(request.expiresAt - now), () =>
-        Effect.sync(() => {
-          request.stopTimer = undefined
-          if (request.settlement === undefined)
-            decide(execution, request, request.expire(execution.startedAt + execution.now()))
-        })
-      )
-    )
-    request.stopTimer = () => fiber.interruptUnsafe()
-  }
+  if (request.timeoutMillis !== undefined && Number.isFinite(request.timeoutMillis)) expireLater(request)
   execution.refreshStatus()
   execution.host.opened(execution, request)
-  return request
 }
 
-/** The open requests, oldest first. */
-export const list = (execution: ExecutionImpl): ReadonlyArray<Pending> => [...(execution.people?.open ?? [])]
+const expireLater = (request: Pending): void => {
+  const { execution } = request.frame
+  const fiber = Effect.runForkWith(execution.context)(
+    Effect.andThen(Effect.sleep(request.timeoutMillis!), () =>
+      Effect.sync(() => {
+        request.stopTimer = undefined
+        if (request.settlement === undefined) decide(request, request.expire(execution.startedAt + execution.now()))
+      })
+    )
+  )
+  request.stopTimer = () => fiber.interruptUnsafe()
+}
 
 /** Passes on what a person said. */
 export const answer = (execution: ExecutionImpl, requestId: string, said: Answer): Effect.Effect<void, AnswerError> =>
   Effect.suspend(() => {
-    const request = execution.people?.find(requestId)
+    const request = find(execution, requestId)
     if (request === undefined) {
-      const outcome = execution.people?.outcome(requestId)
+      const outcome = settledOutcome(execution, requestId)
       return Effect.fail(
         outcome === undefined
           ? new RequestNotFound({ executionId: execution.id, requestId })
@@ -206,39 +198,65 @@ export const answer = (execution: ExecutionImpl, requestId: string, said: Answer
       ...(by === undefined ? {} : { by }),
       ...(said._tag === "Verdict" ? { approved: said.approved } : {})
     })
-    if (result.success !== undefined) decide(execution, request, result.success)
+    if (result.success !== undefined) decide(request, result.success)
     return Effect.void
   })
 
-const decide = (execution: ExecutionImpl, request: Pending, decision: Decision): void => {
+/** What became of a request that is no longer open, as far as its event is kept. */
+const settledOutcome = (execution: ExecutionImpl, requestId: string): RequestOutcome | undefined =>
+  execution.log.findLast(
+    Tag.RequestSettled,
+    (fields): fields is Settled => fields instanceof Settled && fields.request.id === requestId
+  )?.outcome
+
+/** What the event of a request's end says. */
+class Settled extends Lazy {
+  readonly request: Pending
+  readonly outcome: RequestOutcome
+
+  constructor(request: Pending, outcome: RequestOutcome) {
+    super()
+    this.request = request
+    this.outcome = outcome
+  }
+
+  get fields(): Fields<"RequestSettled"> {
+    return { requestId: this.request.id, outcome: this.outcome }
+  }
+}
+
+const decide = (request: Pending, decision: Decision): void => {
+  const { execution } = request.frame
   const settlement = decision.settlement
   request.settlement = settlement
   if (execution.recorded !== undefined && Exit.isExit(settlement) && settlement._tag === "Success") {
     execution.recorded.set(request.frame.path, settlement)
   }
-  close(execution, request, decision.outcome)
+  close(request, decision.outcome)
   execution.refreshStatus()
-  const told = request.onSettled
-  request.onSettled = undefined
-  told?.()
+  const resume = request.resume
+  request.resume = undefined
+  resume?.(settlement)
 }
 
-const withdraw = (execution: ExecutionImpl, request: Pending): void => {
-  if (execution.outcome !== undefined || execution.people?.open.has(request) !== true) return
-  request.onSettled = undefined
-  close(execution, request, "withdrawn")
-  execution.refreshStatus()
+const withdraw = (request: Pending): void => {
+  const { execution } = request.frame
+  if (execution.outcome !== undefined || request.settlement !== undefined) return
+  request.resume = undefined
+  if (close(request, "withdrawn")) execution.refreshStatus()
 }
 
 /** Takes all requests back when the execution settles. */
 export const withdrawAll = (execution: ExecutionImpl): void => {
-  for (const request of list(execution)) close(execution, request, "withdrawn")
+  for (const request of list(execution)) close(request, "withdrawn")
 }
 
-const close = (execution: ExecutionImpl, request: Pending, outcome: RequestOutcome): void => {
-  execution.people?.remove(request, outcome)
-  request.frame.parent?.leave(request.frame)
+const close = (request: Pending, outcome: RequestOutcome): boolean => {
+  const { execution, parent } = request.frame
+  if (!remove(execution, request)) return false
+  parent?.leave(request.frame)
   request.stopTimer?.()
   request.stopDelivery?.()
-  execution.append(Tag.RequestSettled, request.frame, { requestId: request.id, outcome })
+  execution.append(Tag.RequestSettled, request.frame, new Settled(request, outcome))
+  return true
 }

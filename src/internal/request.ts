@@ -4,6 +4,7 @@
  * Q1  A request settles once; its outcome reaches whoever asked exactly once.
  * Q2  An answer that is refused leaves the request as it was.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -18,8 +19,7 @@ import {
   type InputRequest,
   InputTimedOut,
   InvalidAnswer,
-  type RequestOutcome,
-  RequestSettled
+  type RequestOutcome
 } from "../HumanRequest.ts"
 import type { AnswerOptions } from "../services/HumanChannel.ts"
 import { type Fields, Lazy } from "./eventLog.ts"
@@ -30,27 +30,33 @@ import { problem, show } from "./schema.ts"
 export type Settlement = Effect.Effect<unknown, unknown>
 
 abstract class Base extends Lazy {
-  readonly frame: Frame
   readonly message: string
-  readonly createdAt: number
-  readonly expiresAt: number | undefined
-  outcome: RequestOutcome | undefined = undefined
+  readonly timeoutMillis: number | undefined
+  /** Where it stands, once it is open. */
+  frame!: Frame
+  private attempt = 0
   settlement: Settlement | undefined = undefined
-  /** Told once, when the request settles; cleared when nobody waits any more. */
-  onSettled: (() => void) | undefined = undefined
+  /** Tells whoever asked, once. */
+  resume: ((settlement: Settlement) => void) | undefined = undefined
   /** Ends the wait for the time to be up. */
   stopTimer: (() => void) | undefined = undefined
   /** Takes the request back from the channels. */
   stopDelivery: (() => void) | undefined = undefined
-  private readonly attempt: number
 
-  constructor(frame: Frame, message: string, createdAt: number, timeoutMillis: number | undefined) {
+  constructor(message: string, timeout: Duration.Input | undefined) {
     super()
+    this.message = message
+    this.timeoutMillis = timeout === undefined ? undefined : Duration.toMillis(timeout)
+  }
+
+  open(frame: Frame): void {
     this.frame = frame
     this.attempt = frame.execution.attempt
-    this.message = message
-    this.createdAt = createdAt
-    this.expiresAt = timeoutMillis === undefined ? undefined : createdAt + timeoutMillis
+  }
+
+  /** Epoch milliseconds. */
+  protected get createdAt(): number {
+    return this.frame.execution.startedAt + this.frame.startedAt
   }
 
   /** Made when somebody reads it: most requests are answered by whoever listed them. */
@@ -78,7 +84,9 @@ abstract class Base extends Lazy {
       path: this.frame.path,
       message: this.message,
       createdAt: new Date(this.createdAt),
-      ...(this.expiresAt === undefined ? {} : { expiresAt: new Date(this.expiresAt) })
+      ...(this.timeoutMillis === undefined || !Number.isFinite(this.timeoutMillis)
+        ? {}
+        : { expiresAt: new Date(this.createdAt + this.timeoutMillis) })
     }
   }
 }
@@ -106,8 +114,8 @@ export class PendingApproval extends Base {
   private responses: Array<Approval> | undefined = undefined
   private readonly options: ApprovalOptions
 
-  constructor(frame: Frame, message: string, createdAt: number, timeout: number | undefined, options: ApprovalOptions) {
-    super(frame, message, createdAt, timeout)
+  constructor(message: string, options: ApprovalOptions) {
+    super(message, options.timeout)
     this.options = options
   }
 
@@ -172,14 +180,8 @@ export class PendingInput extends Base {
   }
   private readonly schema: Schema.Codec<unknown, unknown>
 
-  constructor(
-    frame: Frame,
-    message: string,
-    createdAt: number,
-    timeout: number | undefined,
-    schema: Schema.Codec<unknown, unknown>
-  ) {
-    super(frame, message, createdAt, timeout)
+  constructor(message: string, schema: Schema.Codec<any, any>, timeout: Duration.Input | undefined) {
+    super(message, timeout)
     this.schema = schema
   }
 
@@ -221,6 +223,3 @@ export class PendingInput extends Base {
 }
 
 export type Pending = PendingApproval | PendingInput
-
-/** The error for an answer that came too late. */
-export const settledError = (requestId: string, outcome: RequestOutcome) => new RequestSettled({ requestId, outcome })

@@ -29,6 +29,8 @@ export class RunImpl extends Lazy implements Run<any, any, any> {
   readonly input: unknown
   private readonly given: RunOptions | undefined
   private readonly starter: Starter
+  /** The id, once somebody has read it. */
+  private text: string | undefined = undefined
   /** The execution, once started. */
   execution: Execution<any, any> | undefined = undefined
   /** The reason of a cancel that came before the start. */
@@ -62,7 +64,7 @@ export class RunImpl extends Lazy implements Run<any, any, any> {
   }
 
   get id(): string {
-    return this.givenId ?? idToString(this.millis, this.random)
+    return (this.text ??= this.givenId ?? idToString(this.millis, this.random))
   }
 
   get options(): RunOptions {

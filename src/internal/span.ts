@@ -8,16 +8,18 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 
-/** Starts a span if a tracer was provided and is on. */
+/** Whether a tracer was provided and is on; asked before a name or an attribute is made. */
+export const isTraced = (cache: Fiber.Fiber.Cache): boolean => cache.tracer !== undefined && cache.tracerEnabled
+
+/** Starts a span where somebody traces. */
 export const startSpan = (
   cache: Fiber.Fiber.Cache,
   clock: Clock.Clock,
   name: string,
   attributes: Record<string, unknown>
-): Tracer.Span | undefined => {
-  if (cache.tracer === undefined || !cache.tracerEnabled) return undefined
+): Tracer.Span => {
   const parent = Option.fromUndefinedOr(cache.span)
-  const span = cache.tracer.span({
+  const span = cache.tracer!.span({
     name,
     parent,
     annotations: Context.empty(),
