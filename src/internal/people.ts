@@ -192,12 +192,7 @@ export const answer = (execution: ExecutionImpl, requestId: string, said: Answer
     }
     const result = request.respond(said, execution.startedAt + execution.now())
     if (Result.isFailure(result)) return Effect.fail(result.failure)
-    const by = said._tag === "Verdict" ? said.options?.by : said.by
-    execution.append(Tag.RequestAnswered, request.frame, {
-      requestId,
-      ...(by === undefined ? {} : { by }),
-      ...(said._tag === "Verdict" ? { approved: said.approved } : {})
-    })
+    execution.append(Tag.RequestAnswered, request.frame, new Answered(request, said))
     if (result.success !== undefined) decide(request, result.success)
     return Effect.void
   })
@@ -222,6 +217,28 @@ class Settled extends Lazy {
 
   get fields(): Fields<"RequestSettled"> {
     return { requestId: this.request.id, outcome: this.outcome }
+  }
+}
+
+/** What the event of an answer says. */
+class Answered extends Lazy {
+  readonly request: Pending
+  readonly said: Answer
+
+  constructor(request: Pending, said: Answer) {
+    super()
+    this.request = request
+    this.said = said
+  }
+
+  get fields(): Fields<"RequestAnswered"> {
+    const { request, said } = this
+    const by = said._tag === "Verdict" ? said.options?.by : said.by
+    return {
+      requestId: request.id,
+      ...(by === undefined ? {} : { by }),
+      ...(said._tag === "Verdict" ? { approved: said.approved } : {})
+    }
   }
 }
 

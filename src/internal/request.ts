@@ -35,6 +35,7 @@ abstract class Base extends Lazy {
   /** Where it stands, once it is open. */
   frame!: Frame
   private attempt = 0
+  private text: string | undefined = undefined
   settlement: Settlement | undefined = undefined
   /** Tells whoever asked, once. */
   resume: ((settlement: Settlement) => void) | undefined = undefined
@@ -61,8 +62,7 @@ abstract class Base extends Lazy {
 
   /** Made when somebody reads it: most requests are answered by whoever listed them. */
   get id(): string {
-    const again = this.attempt > 1 ? `@${this.attempt}` : ""
-    return `${this.frame.execution.id}:${this.frame.path}${again}`
+    return (this.text ??= `${this.frame.execution.id}:${this.frame.path}${this.attempt > 1 ? `@${this.attempt}` : ""}`)
   }
 
   /** What the event of its opening says. */
@@ -76,18 +76,11 @@ abstract class Base extends Lazy {
   abstract respond(answer: Answer, now: number): Result.Result<Decision | undefined, AnswerError>
   abstract expire(now: number): Decision
 
-  protected get common() {
-    return {
-      id: this.id,
-      executionId: this.frame.execution.id,
-      workflow: this.frame.execution.workflow,
-      path: this.frame.path,
-      message: this.message,
-      createdAt: new Date(this.createdAt),
-      ...(this.timeoutMillis === undefined || !Number.isFinite(this.timeoutMillis)
-        ? {}
-        : { expiresAt: new Date(this.createdAt + this.timeoutMillis) })
-    }
+  /** When the time is up, if it ever is. */
+  protected get expiry(): { readonly expiresAt?: Date } {
+    return this.timeoutMillis === undefined || !Number.isFinite(this.timeoutMillis)
+      ? {}
+      : { expiresAt: new Date(this.createdAt + this.timeoutMillis) }
   }
 }
 
@@ -107,6 +100,18 @@ const decided = (approval: Approval): Decision => ({
   settlement: Effect.succeed(approval)
 })
 
+const toApproval = (approved: boolean, options: AnswerOptions | undefined, now: number): Approval => {
+  const timestamp = new Date(now)
+  if (options === undefined) return { approved, timestamp }
+  const { by, reason } = options
+  return {
+    approved,
+    ...(reason === undefined ? {} : { reason }),
+    ...(by === undefined ? {} : { approvedBy: by }),
+    timestamp
+  }
+}
+
 export class PendingApproval extends Base {
   get kind() {
     return "Approval" as const
@@ -120,13 +125,20 @@ export class PendingApproval extends Base {
   }
 
   toRequest(): ApprovalRequest {
-    return {
+    const { approvers, requiredApprovals = 1 } = this.options
+    const request: ApprovalRequest = {
       _tag: "Approval",
-      ...this.common,
-      ...(this.options.approvers === undefined ? {} : { approvers: this.options.approvers }),
-      requiredApprovals: this.options.requiredApprovals ?? 1,
+      id: this.id,
+      executionId: this.frame.execution.id,
+      workflow: this.frame.execution.workflow,
+      path: this.frame.path,
+      message: this.message,
+      createdAt: new Date(this.createdAt),
+      requiredApprovals,
       responses: this.responses === undefined ? [] : this.responses.slice()
     }
+    if (approvers === undefined && this.timeoutMillis === undefined) return request
+    return { ...request, ...this.expiry, ...(approvers === undefined ? {} : { approvers }) }
   }
 
   respond(answer: Answer, now: number): Result.Result<Decision | undefined, AnswerError> {
@@ -146,17 +158,15 @@ export class PendingApproval extends Base {
       return Result.fail(new ApproverNotAllowed({ requestId: this.id, approvers, ...(by === undefined ? {} : { by }) }))
     }
     const responses = (this.responses ??= [])
-    if (responses.some((response) => response.approvedBy === by)) {
-      return Result.fail(new AlreadyAnswered({ requestId: this.id, ...(by === undefined ? {} : { by }) }))
+    let yes = answer.approved ? 1 : 0
+    for (const response of responses) {
+      if (response.approvedBy === by) {
+        return Result.fail(new AlreadyAnswered({ requestId: this.id, ...(by === undefined ? {} : { by }) }))
+      }
+      if (response.approved) yes++
     }
-    const response: Approval = {
-      approved: answer.approved,
-      ...(answer.options?.reason === undefined ? {} : { reason: answer.options.reason }),
-      ...(by === undefined ? {} : { approvedBy: by }),
-      timestamp: new Date(now)
-    }
+    const response = toApproval(answer.approved, answer.options, now)
     responses.push(response)
-    const yes = responses.filter((other) => other.approved).length
     if (yes >= requiredApprovals) return Result.succeed(decided(response))
     const possible =
       approvers === undefined
@@ -188,7 +198,13 @@ export class PendingInput extends Base {
   toRequest(): InputRequest {
     return {
       _tag: "Input",
-      ...this.common,
+      id: this.id,
+      executionId: this.frame.execution.id,
+      workflow: this.frame.execution.workflow,
+      path: this.frame.path,
+      message: this.message,
+      createdAt: new Date(this.createdAt),
+      ...this.expiry,
       jsonSchema: Schema.toJsonSchemaDocument(this.schema).schema,
       responses: []
     }
