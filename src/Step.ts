@@ -11,7 +11,7 @@ import type { BudgetExceeded } from "./Budget.ts"
 import { isRetryable, nextDelay, type ScheduleState } from "./internal/attempts.ts"
 import { Tag } from "./internal/eventLog.ts"
 import { describe, mainError } from "./internal/execution.ts"
-import { Current, type Frame } from "./internal/frame.ts"
+import { type Current, currentFrame, type Frame } from "./internal/frame.ts"
 import type { Retry } from "./Retry.ts"
 import type { Boundary } from "./Workflow.ts"
 
@@ -99,7 +99,7 @@ export const make = <A, E = never, R = never, const T extends Duration.Input | u
 }
 
 const current = (fiber: Fiber.Fiber<unknown, unknown>, name: string): Frame => {
-  const frame = fiber.context.mapUnsafe.get(Current.key) as Frame | undefined
+  const frame = currentFrame(fiber)
   if (frame === undefined)
     throw new Error(`The step "${name}" runs outside of a workflow's body: use it inside of \`run\``)
   return frame

@@ -6,10 +6,15 @@
  * F2  Later uses of a path are told apart by `#2`, `#3`, in the order in which they begin.
  */
 import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
 import type { ExecutionImpl } from "./execution.ts"
 
 /** The execution, and the place in its body, that an effect runs in. */
 export class Current extends Context.Service<Current, Frame>()("effect-baton/Execution/Current") {}
+
+/** The place that a fiber is in, if it runs in a body. */
+export const currentFrame = (fiber: Fiber.Fiber<unknown, unknown>): Frame | undefined =>
+  Context.getOrUndefined(fiber.context as Context.Context<Current>, Current)
 
 export class Frame {
   readonly execution: ExecutionImpl
