@@ -2,6 +2,7 @@
  * Baton: workflows define patterns, runs execute them.
  */
 export * as Approval from "./Approval.ts"
+export * as Baton from "./Baton.ts"
 export * as Budget from "./Budget.ts"
 export * as Cancel from "./Cancel.ts"
 export * as Event from "./Event.ts"
