@@ -53,7 +53,9 @@ const tagBase = 32
 const width = 3
 
 export class EventLog {
-  private slots: Array<unknown> = []
+  // Room for ten events: a run of a few steps, or one that asked once, never grows it.
+  private slots: Array<unknown> = new Array(10 * width)
+  private used = 0
   /** How many events are no longer in `slots`. */
   private dropped = 0
   private ended = false
@@ -66,7 +68,7 @@ export class EventLog {
 
   /** Number of the newest event. */
   get sequence(): number {
-    return this.dropped + this.slots.length / width
+    return this.dropped + this.used / width
   }
 
   get isEnded(): boolean {
@@ -75,12 +77,17 @@ export class EventLog {
 
   append(tag: number, offsetMillis: number, frame: Frame | undefined, fields: unknown): void {
     if (this.ended) return
-    this.slots.push(offsetMillis * tagBase + tag, frame, fields)
+    const i = this.used
+    this.slots[i] = offsetMillis * tagBase + tag
+    this.slots[i + 1] = frame
+    this.slots[i + 2] = fields
+    this.used = i + width
     if (tag >= firstTerminal) this.ended = true
     // Dropping a quarter at a time keeps the cost of an append constant.
-    if (this.slots.length > this.limit * width * 1.25) {
-      const surplus = this.slots.length / width - this.limit
+    if (this.used > this.limit * width * 1.25) {
+      const surplus = this.used / width - this.limit
       this.slots.splice(0, surplus * width)
+      this.used -= surplus * width
       this.dropped += surplus
     }
     if (this.waiting !== undefined) {
@@ -108,7 +115,7 @@ export class EventLog {
 
   /** The newest fields of a tag that pass a test. */
   findLast<A>(tag: number, test: (fields: unknown) => fields is A): A | undefined {
-    for (let i = this.slots.length - width; i >= 0; i -= width) {
+    for (let i = this.used - width; i >= 0; i -= width) {
       const fields = this.slots[i + 2]
       if ((this.slots[i] as number) % tagBase === tag && test(fields)) return fields
     }

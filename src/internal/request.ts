@@ -112,11 +112,13 @@ const toApproval = (approved: boolean, options: AnswerOptions | undefined, now: 
   }
 }
 
+const none: ReadonlyArray<Approval> = []
+
 export class PendingApproval extends Base {
   get kind() {
     return "Approval" as const
   }
-  private responses: Array<Approval> | undefined = undefined
+  private responses: ReadonlyArray<Approval> = none
   private readonly options: ApprovalOptions
 
   constructor(message: string, options: ApprovalOptions) {
@@ -135,7 +137,7 @@ export class PendingApproval extends Base {
       message: this.message,
       createdAt: new Date(this.createdAt),
       requiredApprovals,
-      responses: this.responses === undefined ? [] : this.responses.slice()
+      responses: this.responses
     }
     if (approvers === undefined && this.timeoutMillis === undefined) return request
     return { ...request, ...this.expiry, ...(approvers === undefined ? {} : { approvers }) }
@@ -157,16 +159,16 @@ export class PendingApproval extends Base {
     if (approvers !== undefined && (by === undefined || !approvers.includes(by))) {
       return Result.fail(new ApproverNotAllowed({ requestId: this.id, approvers, ...(by === undefined ? {} : { by }) }))
     }
-    const responses = (this.responses ??= [])
     let yes = answer.approved ? 1 : 0
-    for (const response of responses) {
+    for (const response of this.responses) {
       if (response.approvedBy === by) {
         return Result.fail(new AlreadyAnswered({ requestId: this.id, ...(by === undefined ? {} : { by }) }))
       }
       if (response.approved) yes++
     }
     const response = toApproval(answer.approved, answer.options, now)
-    responses.push(response)
+    const responses = [...this.responses, response]
+    this.responses = responses
     if (yes >= requiredApprovals) return Result.succeed(decided(response))
     const possible =
       approvers === undefined
