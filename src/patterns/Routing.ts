@@ -13,7 +13,8 @@ import type { Current } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
-import { type Declares, type Definition, invalid, part, phase, report, toText } from "./phase.ts"
+import { type Declares, type Definition, invalid, part, phase, report } from "./phase.ts"
+import { shown } from "./prompt.ts"
 
 /** What tells a classifier when to take a route. */
 export interface RouteInfo {
@@ -125,6 +126,7 @@ const classifier = (options: Options<any, any, any, any, any, any>, fallback: st
     "Choose the one route that fits the input best, and answer with its key.",
     ...(fallback === undefined ? [] : [`If none fits, choose ${fallback}.`])
   ].join(" ")
+  const inputText = shown(options.input ?? Schema.String)
   const head = `${task}\n\nRoutes:\n${described.join("\n")}\n\nInput:\n`
   return (input: unknown) =>
     Effect.suspend(() =>
@@ -132,7 +134,7 @@ const classifier = (options: Options<any, any, any, any, any, any>, fallback: st
         Models.object({
           purpose: "classify",
           name: "route",
-          prompt: head + toText(options.input, input),
+          prompt: head + inputText(input),
           schema,
           model: options.model
         }),
