@@ -125,10 +125,7 @@ describe("injected faults", () => {
             const inner = yield* child.call("")
             const outer = yield* Effect.flatMap(Execution.startChild(child, "", { key: "c" }), (e) => e.result)
             return inner + outer
-          }).pipe(
-            Effect.catchTags({}),
-            Effect.mapError((e) => e)
-          )
+          })
       })
       log.length = 0
       const faults = yield* Faults.make([
