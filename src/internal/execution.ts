@@ -310,7 +310,7 @@ export class ExecutionImpl implements Execution<any, any> {
   }
 
   hook(name: string, callback: any, argument: unknown): void {
-    this.hooks ??= new Hooks(this.context, this.host.adopt)
+    this.hooks ??= new Hooks(this.context, this.host)
     this.hooks.add(name, callback, argument)
   }
 

@@ -7,9 +7,9 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import type { Host } from "./host.ts"
 
 /** How long a callback may take before it is given up. */
 export const hookTimeout = Duration.seconds(30)
@@ -42,11 +42,11 @@ export class Hooks {
   private readonly queue: Array<Effect.Effect<unknown>> = []
   private running = false
   private readonly context: Context.Context<never>
-  private readonly adopt: (fiber: Fiber.Fiber<unknown, unknown>) => void
+  private readonly host: Host
 
-  constructor(context: Context.Context<never>, adopt: (fiber: Fiber.Fiber<unknown, unknown>) => void) {
+  constructor(context: Context.Context<never>, host: Host) {
     this.context = context
-    this.adopt = adopt
+    this.host = host
   }
 
   add(name: string, callback: Callback<unknown>, argument: unknown): void {
@@ -63,6 +63,6 @@ export class Hooks {
       this.running = false
       return Effect.void
     })
-    this.adopt(Effect.runForkWith(this.context)(next))
+    this.host.adopt(Effect.runForkWith(this.context)(next))
   }
 }
