@@ -32,6 +32,7 @@ import { isSettled } from "../Run.ts"
 import { IdConflict } from "../RunError.ts"
 import { Engine, EngineShutdown, ExecutionNotFound, type Filter, type Summary } from "../services/Engine.ts"
 import { HumanChannel, inbox } from "../services/HumanChannel.ts"
+import { instrumentServices } from "../services/ModelCall.ts"
 import * as RunStore from "../services/RunStore.ts"
 
 /** Settings of the memory engine. */
@@ -143,12 +144,13 @@ class MemoryEngine implements Host {
     )
   }
 
-  /** What bodies run with: the context of the starter, with the loggers captured; made once for each context. */
+  /** What bodies run with: the starter's context, loggers captured and models wrapped; made once for each context. */
   private prepare(context: Context.Context<never>): Context.Context<never> {
     const known = this.prepared.get(context)
     if (known !== undefined) return known
     const services = new Map(context.mapUnsafe)
     services.set(References.CurrentLoggers.key, capture(Context.get(context, References.CurrentLoggers)))
+    instrumentServices(services)
     const prepared = Context.makeUnsafe<never>(services)
     this.prepared.set(context, prepared)
     return prepared

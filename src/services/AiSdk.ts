@@ -33,6 +33,7 @@ import {
 } from "./aiSdk/response.ts"
 import * as Schemas from "./aiSdk/schema.ts"
 import { toV3 } from "./aiSdk/v3.ts"
+import { answered, nameModel } from "./ModelCall.ts"
 
 /** A model object of an AI SDK provider package, such as what `openai("gpt-5")` returns. */
 export type AiSdkModel = LanguageModelV3 | LanguageModelV4
@@ -154,7 +155,7 @@ export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<La
       return { ...settings, ...call }
     })
 
-    return yield* LanguageModel.make({
+    const languageModel = yield* LanguageModel.make({
       codecTransformer: schemas.codecTransformer,
       generateText: Effect.fnUntraced(function* (request) {
         const context = contextOf("generateText", request)
@@ -164,7 +165,9 @@ export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<La
           catch: toAiError(context)
         })
         yield* logWarnings(result.warnings, context)
-        return yield* fromGenerateResult(result, context)
+        const parts = yield* fromGenerateResult(result, context)
+        yield* answered(parts)
+        return parts
       }),
       streamText: (request) =>
         Stream.unwrap(
@@ -180,6 +183,7 @@ export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<La
           })
         )
     })
+    return nameModel(languageModel, { provider: model.provider, name: model.modelId })
   })
 
 /**

@@ -1,0 +1,468 @@
+/**
+ * What happens to every model call that is made inside an execution: it is checked against the budget, counted, traced
+ * and told as an event, and streamed text shows as it comes. Of `effect/ai` only types are loaded here, so that an
+ * engine can use it where nobody uses a model.
+ *
+ * C1  A call that the budget does not allow is not made.
+ * C2  Every call that is made is told once, however it ends: answered, failed, interrupted or left in the middle.
+ * C3  A model is wrapped once, however often it is met.
+ * C4  Of what is said to a model and what it says, only streamed text is told; no prompt, no key.
+ */
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Telemetry from "effect/ai/Telemetry"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Pull from "effect/Pull"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { BudgetExceeded } from "../Budget.ts"
+import { Tag } from "../internal/eventLog.ts"
+import { describe, mainError } from "../internal/execution.ts"
+import { Current, type Frame } from "../internal/frame.ts"
+import type { Host } from "../internal/host.ts"
+import { type Outcome, type Request, traced } from "./ModelSpan.ts"
+import { type CallOptions, generate, type Method, stream, wrap } from "./ModelWrapper.ts"
+import { costUsd, noTokens, type Price, type Tokens, tokensOf } from "./Price.ts"
+
+/** What is known of a model besides how to call it. */
+export interface About {
+  /** What its calls are told under. Default: provider and name, else what its answers say. */
+  readonly id?: string | undefined
+  readonly price?: Price | undefined
+  /** Name of the provider, such as `"openai.chat"`. */
+  readonly provider?: string | undefined
+  /** The provider's name of the model. */
+  readonly name?: string | undefined
+}
+
+/** What a model call is for, as its event and its span say it. */
+export const Purpose = Context.Reference<string>("effect-baton/services/Models/Purpose", { defaultValue: () => "" })
+
+/** The models that ids stand for. */
+export interface Registry {
+  readonly models: ReadonlyMap<string, LanguageModel.LanguageModel>
+}
+
+// Keys of `effect/ai`, which is not loaded for their sake.
+const keys = {
+  model: "effect/ai/LanguageModel",
+  modelName: "effect/ai/Model/ModelName",
+  providerName: "effect/ai/Model/ProviderName",
+  spanTransformer: "effect/ai/Telemetry/CurrentSpanTransformer",
+  models: "effect-baton/services/Models"
+}
+
+const frameOf = (fiber: Fiber.Fiber<any, any>): Frame | undefined =>
+  fiber.context.mapUnsafe.get(Current.key) as Frame | undefined
+
+// -----------------------------------------------------------------------------
+// One call
+// -----------------------------------------------------------------------------
+
+/** The call that an effect runs in. */
+const CurrentCall = Context.Reference<Call | undefined>("effect-baton/services/ModelCall", {
+  defaultValue: () => undefined
+})
+
+/** What is looked at of the parts of an answer. */
+type Part = { readonly type: string } & Partial<{
+  readonly id: string | undefined
+  readonly delta: string
+  readonly modelId: string | undefined
+  readonly reason: string
+  readonly usage: Parameters<typeof tokensOf>[0]
+}>
+
+class Call {
+  readonly frame: Frame
+  readonly about: About
+  readonly purpose: string
+  private readonly startedAt: number
+  private responseId: string | undefined = undefined
+  private responseModel: string | undefined = undefined
+  private finishReason: string | undefined = undefined
+  private tokens: Tokens = noTokens
+  private deltas: Deltas | undefined = undefined
+  private ended = false
+
+  constructor(frame: Frame, about: About, purpose: string) {
+    this.frame = frame
+    this.about = about
+    // Without its key, by which nobody would look for it.
+    this.purpose = purpose || frame.use.split("/", 1)[0] || frame.execution.workflow
+    this.startedAt = frame.execution.now()
+  }
+
+  saw(part: Part): void {
+    switch (part.type) {
+      case "text-delta":
+        this.deltas ??= new Deltas(this.frame)
+        return this.deltas.add(part.id, part.delta ?? "")
+      case "finish":
+        this.finishReason = part.reason
+        if (part.usage !== undefined) this.tokens = tokensOf(part.usage)
+        break
+      case "response-metadata":
+        this.responseId = part.id ?? this.responseId
+        this.responseModel = part.modelId ?? this.responseModel
+        break
+    }
+    this.deltas?.flush()
+  }
+
+  sawAll(parts: ReadonlyArray<Part>): void {
+    for (const part of parts) this.saw(part)
+  }
+
+  end(error?: string | undefined): void {
+    if (this.ended) return
+    this.ended = true
+    this.deltas?.close()
+    const { execution } = this.frame
+    execution.modelCalled(this.frame, {
+      model: this.model,
+      purpose: this.purpose,
+      inputTokens: this.tokens.input,
+      outputTokens: this.tokens.output,
+      costUsd: costUsd(this.about.price, this.tokens),
+      durationMillis: execution.now() - this.startedAt,
+      ...(error === undefined ? undefined : { error })
+    })
+  }
+
+  private get model(): string {
+    const { id, name, provider } = this.about
+    if (id !== undefined) return id
+    if (name !== undefined) return provider === undefined ? name : `${provider}/${name}`
+    return this.responseModel ?? "unknown"
+  }
+
+  request(output: Request["output"]): Request {
+    return {
+      provider: this.about.provider,
+      model: this.about.name ?? this.about.id,
+      output,
+      purpose: this.purpose,
+      executionId: this.frame.execution.id,
+      path: this.frame.path
+    }
+  }
+
+  outcome(exit: Exit.Exit<unknown, unknown>): Outcome {
+    if (exit._tag === "Success") this.sawResponse(exit.value)
+    return {
+      responseId: this.responseId,
+      responseModel: this.responseModel,
+      finishReason: this.finishReason,
+      tokens: this.tokens,
+      costUsd: costUsd(this.about.price, this.tokens),
+      error: exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause) ? errorName(exit.cause) : undefined
+    }
+  }
+
+  sawResponse(response: unknown): void {
+    const content = (response as LanguageModel.GenerateTextResponse<any> | undefined)?.content
+    if (Array.isArray(content)) this.sawAll(content)
+  }
+}
+
+const errorName = (cause: Cause.Cause<unknown>): string => {
+  if (Cause.hasInterruptsOnly(cause)) return "Interrupted"
+  const error = mainError(cause)
+  const reason = (error as { readonly reason?: { readonly _tag?: unknown } } | null | undefined)?.reason?._tag
+  return describe(error).error === "AiError" && typeof reason === "string" ? reason : describe(error).error
+}
+
+/** The text of a stream: told when there is enough of it, or when it waited long enough; nothing waits for a reader. */
+class Deltas {
+  private readonly frame: Frame
+  private text = ""
+  private block: string | undefined = undefined
+  private timer: Fiber.Fiber<unknown> | undefined = undefined
+
+  constructor(frame: Frame) {
+    this.frame = frame
+  }
+
+  add(block: string | undefined, text: string): void {
+    if (block !== this.block) this.flush()
+    this.block = block
+    this.text += text
+    if (this.text.length >= enoughText) this.flush()
+    else if (this.timer === undefined && this.text !== "") this.timer = this.frame.execution.fork(this.wait)
+  }
+
+  private get wait(): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sleep(longestWaitMillis),
+      Effect.sync(() => {
+        this.timer = undefined
+        this.flush()
+      })
+    )
+  }
+
+  flush(): void {
+    if (this.text === "") return
+    this.frame.execution.append(Tag.TextDelta, this.frame, { text: this.text })
+    this.text = ""
+  }
+
+  close(): void {
+    this.flush()
+    this.timer?.interruptUnsafe()
+  }
+}
+
+const enoughText = 256
+const longestWaitMillis = 50
+
+// -----------------------------------------------------------------------------
+// Models
+// -----------------------------------------------------------------------------
+
+/** Names of models, told by who made them. */
+const names = new WeakMap<LanguageModel.LanguageModel, About>()
+
+/** Says whose model it is, for its events and spans. */
+export const nameModel = <M extends LanguageModel.LanguageModel>(model: M, about: About): M => {
+  names.set(model, about)
+  return model
+}
+
+/** The wrapped models, and what they wrap. */
+const originals = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
+
+/** Says that a model passes its calls on to wrapped ones, and so needs no wrapping itself. */
+export const passesOn = (model: LanguageModel.LanguageModel): LanguageModel.LanguageModel => {
+  if (!originals.has(model)) originals.set(model, model)
+  return model
+}
+
+/** The model with this about it; what was known of it before holds where nothing new is said. */
+export const withAbout = (model: LanguageModel.LanguageModel, about: About): LanguageModel.LanguageModel => {
+  const original = originals.get(model)
+  if (original === model) return model
+  const inner = original ?? model
+  const wrapped = instrumented(inner, { ...names.get(inner), ...defined(about) })
+  originals.set(wrapped, inner)
+  return wrapped
+}
+
+const defined = (about: About): About =>
+  Object.fromEntries(Object.entries(about).filter(([, value]) => value !== undefined))
+
+const wrapped = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
+
+/** The model, wrapped unless it is (C3). */
+export const instrument = (model: LanguageModel.LanguageModel, about: About = {}): LanguageModel.LanguageModel => {
+  if (originals.has(model)) return model
+  let known = wrapped.get(model)
+  if (known === undefined) wrapped.set(model, (known = withAbout(model, about)))
+  return known
+}
+
+/** What keeps a call from being made: the budget, or the end of what it belongs to. */
+export const refused = (frame: Frame): Effect.Effect<never, BudgetExceeded> | undefined => {
+  if (!frame.execution.isLive(frame)) return Effect.interrupt
+  const exceeded = frame.execution.budgeted ? frame.execution.exceeded("modelCalls") : undefined
+  return exceeded === undefined ? undefined : Effect.fail(exceeded)
+}
+
+const instrumented = (model: LanguageModel.LanguageModel, about: About): LanguageModel.LanguageModel =>
+  wrap(model, {
+    generate: (method, options) =>
+      Effect.withFiber<any, any, any>((fiber) => {
+        const frame = frameOf(fiber)
+        if (frame === undefined) return generate(model, method, options)
+        return refused(frame) ?? generated(fiber, begin(fiber, frame, about), model, method, options)
+      }),
+    stream: (options) =>
+      Stream.unwrap(
+        Effect.withFiber<Stream.Stream<any, any, any>, any, Scope.Scope>((fiber) => {
+          const frame = frameOf(fiber)
+          if (frame === undefined) return Effect.succeed(stream(model, options))
+          return refused(frame) ?? streamed(fiber, begin(fiber, frame, about), model, options)
+        })
+      )
+  })
+
+/** Counts a call, at once: of two calls at the edge of a budget only one comes through. */
+const begin = (fiber: Fiber.Fiber<any, any>, frame: Frame, about: About): Call => {
+  frame.execution.countModelCall()
+  return new Call(frame, about, fiber.getRef(Purpose))
+}
+
+/** What a call runs with. */
+const contextOf = (fiber: Fiber.Fiber<any, any>, call: Call, method: Method | "streamText"): Context.Context<never> => {
+  let context = Context.add(fiber.context, CurrentCall, call)
+  const given = fiber.context.mapUnsafe.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
+  const own = given === undefined ? undefined : outside.get(given)
+  if (method === "generateObject") {
+    // An answer that does not decode fails the call, and has its usage all the same.
+    const user = own === undefined ? given : own.given
+    context = withTransformer(context, (options) => {
+      call.sawAll(options.response)
+      user?.(options)
+    })
+  } else if (own !== undefined) {
+    context = withTransformer(context, own.given)
+  }
+  const { tracer, tracerEnabled } = fiber.cache
+  if (tracer === undefined || !tracerEnabled) return context
+  const request = call.request(method === "generateObject" ? "json" : "text")
+  return traced(context, tracer, request, (exit) => call.outcome(exit))
+}
+
+const withTransformer = (
+  context: Context.Context<never>,
+  transformer: Telemetry.SpanTransformer | undefined
+): Context.Context<never> => {
+  const services = new Map(context.mapUnsafe)
+  if (transformer === undefined) services.delete(keys.spanTransformer)
+  else services.set(keys.spanTransformer, transformer)
+  return Context.makeUnsafe(services)
+}
+
+const generated = (
+  fiber: Fiber.Fiber<any, any>,
+  call: Call,
+  model: LanguageModel.LanguageModel,
+  method: Method,
+  options: CallOptions
+) => {
+  const previous = fiber.context
+  fiber.setContext(contextOf(fiber, call, method))
+  return Effect.onExitPrimitive(
+    Effect.suspend(() => generate(model, method, options)),
+    (exit) => {
+      fiber.setContext(previous)
+      if (exit._tag === "Success") call.sawResponse(exit.value)
+      call.end(exit._tag === "Success" ? undefined : errorName(exit.cause))
+      return undefined
+    }
+  )
+}
+
+/** What a provider answered, told by its adapter: it counts even where a tool fails the call afterwards. */
+export const answered = (parts: ReadonlyArray<Part>): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    fiber.getRef(CurrentCall)?.sawAll(parts)
+    return Effect.void
+  })
+
+const streamed = (
+  fiber: Fiber.Fiber<any, any>,
+  call: Call,
+  model: LanguageModel.LanguageModel,
+  options: CallOptions
+): Effect.Effect<Stream.Stream<any, any, any>> => {
+  const context = contextOf(fiber, call, "streamText")
+  const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+  // A reader that stops early, or is interrupted, ends the call with its scope.
+  const close = Scope.addFinalizerExit(scope, (exit) =>
+    Effect.sync(() =>
+      call.end(exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause) ? "Interrupted" : undefined)
+    )
+  )
+  const parts = Stream.transformPull(
+    Stream.suspend(() => stream(model, options)),
+    (pull) =>
+      Effect.succeed(
+        Effect.withFiber((fiber) => {
+          const previous = fiber.context
+          fiber.setContext(context)
+          return Effect.onExitPrimitive(pull, (exit) => {
+            fiber.setContext(previous)
+            if (exit._tag === "Success") call.sawAll(exit.value)
+            else call.end(Pull.isDoneCause(exit.cause) ? undefined : errorName(exit.cause))
+            return undefined
+          })
+        })
+      )
+  )
+  return Effect.as(close, parts)
+}
+
+// -----------------------------------------------------------------------------
+// What executions run with
+// -----------------------------------------------------------------------------
+
+const registries = new WeakMap<Registry, Registry>()
+
+const instrumentRegistry = (registry: Registry): Registry => {
+  let known = registries.get(registry)
+  if (known === undefined) {
+    const models = new Map(Array.from(registry.models, ([id, model]) => [id, instrument(model, { id })]))
+    registries.set(registry, (known = { models }))
+    registries.set(known, known)
+  }
+  return known
+}
+
+/** Wraps the models among the services that bodies run with. */
+export const instrumentServices = (services: Map<string, unknown>): void => {
+  const model = services.get(keys.model) as LanguageModel.LanguageModel | undefined
+  if (model !== undefined) {
+    const name = services.get(keys.modelName) as string | undefined
+    const provider = services.get(keys.providerName) as string | undefined
+    services.set(keys.model, instrument(model, { name, provider }))
+  }
+  const registry = services.get(keys.models) as Registry | undefined
+  if (registry !== undefined) services.set(keys.models, instrumentRegistry(registry))
+  const given = services.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
+  services.set(keys.spanTransformer, watchOutside(given))
+}
+
+/**
+ * Calls of models that were provided inside a body, and so are not wrapped: `effect/ai` shows the answer of each to the
+ * span transformer of its context.
+ */
+const outside = new WeakMap<Telemetry.SpanTransformer, { readonly given: Telemetry.SpanTransformer | undefined }>()
+const watchers = new WeakMap<Telemetry.SpanTransformer, Telemetry.SpanTransformer>()
+
+const watchOutside = (given: Telemetry.SpanTransformer | undefined): Telemetry.SpanTransformer => {
+  if (given === undefined) return watcher
+  if (outside.has(given)) return given
+  let known = watchers.get(given)
+  if (known === undefined) watchers.set(given, (known = makeWatcher(given)))
+  return known
+}
+
+const makeWatcher = (given: Telemetry.SpanTransformer | undefined): Telemetry.SpanTransformer => {
+  const watcher: Telemetry.SpanTransformer = (options) => {
+    const fiber = Fiber.getCurrent()
+    const frame = fiber === undefined ? undefined : frameOf(fiber)
+    if (frame !== undefined) calledOutside(fiber!, frame, options.response)
+    given?.(options)
+  }
+  outside.set(watcher, { given })
+  return watcher
+}
+
+const watcher = makeWatcher(undefined)
+
+const warned = new WeakSet<Host>()
+
+const calledOutside = (fiber: Fiber.Fiber<any, any>, frame: Frame, response: ReadonlyArray<Part>): void => {
+  const about = {
+    name: fiber.context.mapUnsafe.get(keys.modelName) as string | undefined,
+    provider: fiber.context.mapUnsafe.get(keys.providerName) as string | undefined
+  }
+  const call = begin(fiber, frame, about)
+  call.sawAll(response.filter((part) => part.type !== "text-delta"))
+  call.end()
+  const { host } = frame.execution
+  if (warned.has(host)) return
+  warned.add(host)
+  frame.execution.fork(
+    Effect.logWarning(
+      `A model that was provided inside the body of ${frame.execution.workflow} was called: such calls are counted ` +
+        "when they have answered, but not stopped by a budget, and failed ones are not seen; provide the model to " +
+        "the engine's caller, name it in Models.layer, or wrap it with Models.instrumented"
+    )
+  )
+}

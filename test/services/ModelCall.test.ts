@@ -1,0 +1,496 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Layer, Logger, Schema, Stream } from "effect"
+import { AiError, Chat, LanguageModel, Model, Telemetry, Tool, Toolkit } from "effect/ai"
+import { TestClock } from "effect/testing"
+import { Engine, type Event, Execution, Models, Step, Workflow } from "effect-baton"
+import { count, history, settle, start } from "../support/executions.ts"
+import { delta, down, finish, says, script } from "../support/models.ts"
+
+const calls = (execution: Execution.Execution<any, any>) =>
+  history(execution).flatMap((event) => (event._tag === "ModelCalled" ? [event] : []))
+
+const deltas = (execution: Execution.Execution<any, any>) =>
+  history(execution).flatMap((event) => (event._tag === "TextDelta" ? [event.text] : []))
+
+const call = ({ _tag, sequence, time, ...fields }: Event.Of<"ModelCalled">) => fields
+
+const say = (prompt: string) => Effect.map(LanguageModel.generateText({ prompt }), (response) => response.text)
+
+const ask = Workflow.make("ask", { run: (prompt) => Effect.orDie(say(prompt)) })
+
+const provideModel = Effect.provideService(LanguageModel.LanguageModel)
+const engine = Effect.provide(Engine.layerMemory)
+
+const price = { inputPerMillion: 2, outputPerMillion: 10, cachedInputPerMillion: 1 }
+
+describe("a model call in an execution", () => {
+  it.effect("is told with model, purpose, usage, cost and time", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(Effect.delay(Effect.succeed(says("ok", 1000, 100)), "2 seconds"))
+      const workflow = Workflow.make("write", {
+        run: (prompt) => Step.make("draft", { run: Effect.orDie(say(prompt)), key: "a" })
+      })
+      const execution = yield* start(workflow, "hi").pipe(
+        Effect.provide(Models.layer({ "acme/large": { model, price } }))
+      )
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* execution.result, "ok")
+      assert.deepStrictEqual(calls(execution).map(call), [
+        {
+          path: "draft/a",
+          model: "acme/large",
+          purpose: "draft",
+          inputTokens: 1000,
+          outputTokens: 100,
+          costUsd: 0.003,
+          durationMillis: 2000
+        }
+      ])
+      assert.deepStrictEqual(yield* execution.usage, {
+        modelCalls: 1,
+        inputTokens: 1000,
+        outputTokens: 100,
+        costUsd: 0.003,
+        steps: 1
+      })
+    }).pipe(engine)
+  )
+
+  it.effect("stays as it is outside of executions", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says("ok"), [[delta("ok"), finish()]])
+      const layer = Models.layer({ a: model })
+      assert.strictEqual(yield* say("hi").pipe(Effect.provide(layer)), "ok")
+      const parts = yield* LanguageModel.streamText({ prompt: "hi" }).pipe(Stream.provide(layer), Stream.runCollect)
+      assert.deepStrictEqual(
+        parts.map((part) => part.type),
+        ["text-delta", "finish"]
+      )
+    })
+  )
+
+  it.effect("is told once for each way to make it: text, object, stream, chat and tools", () =>
+    Effect.gen(function* () {
+      const Add = Tool.make("Add", { parameters: Schema.Struct({ n: Schema.Finite }), success: Schema.Finite })
+      const toolkit = Toolkit.make(Add)
+      const handlers = toolkit.toLayer({ Add: ({ n }) => Effect.succeed(n + 1) })
+      const { model } = yield* script(
+        [
+          says("text", 1, 1),
+          says(`{"n":1}`, 1, 1),
+          says("chat", 1, 1),
+          [{ type: "tool-call", id: "1", name: "Add", params: { n: 1 } }, finish(1, 1, { reason: "tool-calls" })]
+        ],
+        [[delta("stream"), finish(1, 1)]]
+      )
+      const workflow = Workflow.make("all", {
+        input: Schema.Void,
+        output: Schema.Unknown,
+        run: () =>
+          Effect.gen(function* () {
+            const text = yield* say("a")
+            const object = yield* LanguageModel.generateObject({
+              prompt: "b",
+              schema: Schema.Struct({ n: Schema.Finite })
+            })
+            const chat = yield* Effect.flatMap(Chat.empty, (chat) => chat.generateText({ prompt: "c" }))
+            const tools = yield* LanguageModel.generateText({ prompt: "d", toolkit })
+            const stream = yield* LanguageModel.streamText({ prompt: "e" }).pipe(Stream.runCollect)
+            return [text, object.value, chat.text, tools.toolResults[0]?.result, stream.length]
+          }).pipe(Effect.provide(handlers), Effect.orDie)
+      })
+      const execution = yield* start(workflow, undefined).pipe(provideModel(model))
+      assert.deepStrictEqual(yield* execution.result, ["text", { n: 1 }, "chat", 2, 2])
+      assert.strictEqual(count(execution, "ModelCalled"), 5)
+      const usage = yield* execution.usage
+      assert.deepStrictEqual([usage.modelCalls, usage.inputTokens, usage.outputTokens], [5, 5, 5])
+    }).pipe(engine)
+  )
+
+  it.effect("of a tool is told beside the call that runs the tool", () =>
+    Effect.gen(function* () {
+      const Ask = Tool.make("Ask", { success: Schema.String })
+      const toolkit = Toolkit.make(Ask)
+      const { model } = yield* script([
+        [{ type: "tool-call", id: "1", name: "Ask", params: {} }, finish(10, 0, { reason: "tool-calls" })],
+        says("inner", 1, 0)
+      ])
+      const inner = Effect.orDie(say("inner").pipe(Models.use("m")))
+      const workflow = Workflow.make("tools", {
+        run: (prompt) =>
+          LanguageModel.generateText({ prompt, toolkit }).pipe(
+            Effect.map((response) => String(response.toolResults[0]?.result)),
+            Effect.orDie
+          )
+      })
+      const execution = yield* start(workflow, "x").pipe(
+        Effect.provide(toolkit.toLayer({ Ask: () => inner })),
+        Effect.provide(Models.layer({ m: model }))
+      )
+      assert.strictEqual(yield* execution.result, "inner")
+      assert.deepStrictEqual(
+        calls(execution).map((event) => event.inputTokens),
+        [1, 10]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("that fails or is interrupted is told with the error's name and counts", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script([down, Effect.never])
+      const workflow = Workflow.make("fails", {
+        run: (prompt) =>
+          say(prompt).pipe(
+            Effect.catchTag("AiError", () => Effect.timeout(say(prompt), "1 second")),
+            Effect.orDie
+          )
+      })
+      const execution = yield* start(workflow, "secret prompt").pipe(provideModel(model))
+      yield* TestClock.adjust("1 second")
+      yield* execution.exit
+      assert.deepStrictEqual(
+        calls(execution).map((event) => [event.error, event.durationMillis]),
+        [
+          ["InternalProviderError", 0],
+          ["Interrupted", 1000]
+        ]
+      )
+      assert.strictEqual((yield* execution.usage).modelCalls, 2)
+      assert.notInclude(JSON.stringify(calls(execution)), "secret")
+    }).pipe(engine)
+  )
+
+  it.effect("has the usage of an answer that does not fit the schema", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script([says("no JSON", 100, 10), says(`{"n":1}`, 200, 20)])
+      const workflow = Workflow.make("object", {
+        output: Schema.Unknown,
+        run: (prompt) =>
+          Effect.orDie(
+            Models.object({ purpose: "rate", prompt, name: "n", schema: Schema.Struct({ n: Schema.Finite }) })
+          )
+      })
+      const execution = yield* start(workflow, "x").pipe(provideModel(model))
+      assert.deepStrictEqual(yield* execution.result, { n: 1 })
+      assert.deepStrictEqual(
+        calls(execution).map((event) => [event.purpose, event.inputTokens, event.error]),
+        [
+          ["rate", 100, "StructuredOutputError"],
+          ["rate", 200, undefined]
+        ]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("without usage or price counts as nothing used", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script([[{ type: "text", text: "ok" }]])
+      const execution = yield* start(ask, "hi").pipe(provideModel(model))
+      yield* execution.result
+      assert.deepStrictEqual(calls(execution).map(call), [
+        { path: "", model: "unknown", purpose: "ask", inputTokens: 0, outputTokens: 0, costUsd: 0, durationMillis: 0 }
+      ])
+    }).pipe(engine)
+  )
+
+  it.effect("of an unnamed model goes by what its provider or its answer calls it", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script([
+        [{ type: "response-metadata", id: "r1", modelId: "haiku-4", timestamp: undefined }, finish()]
+      ])
+      const first = yield* start(ask, "hi").pipe(provideModel(model))
+      yield* first.result
+      const { model: other } = yield* script(says("ok"))
+      const second = yield* start(ask, "hi").pipe(
+        Effect.provide(Model.make("anthropic", "haiku", Layer.succeed(LanguageModel.LanguageModel, other)))
+      )
+      yield* second.result
+      assert.deepStrictEqual(
+        [first, second].map((execution) => calls(execution)[0]?.model),
+        ["haiku-4", "anthropic/haiku"]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("sums up over inline calls, children and steps", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says("ok", 10, 1))
+      const inner = Workflow.make("inner", { run: (prompt) => Step.make("say", { run: Effect.orDie(say(prompt)) }) })
+      const outer = Workflow.make("outer", {
+        run: (prompt) =>
+          Effect.gen(function* () {
+            yield* inner.call(prompt)
+            const child = yield* Execution.startChild(inner, prompt)
+            yield* child.result
+            yield* Effect.forEach(["a", "b"], (key) => Step.make("more", { key, run: Effect.orDie(say(prompt)) }), {
+              concurrency: 2
+            })
+            return `${(yield* child.usage).modelCalls}`
+          }).pipe(Effect.orDie)
+      })
+      const execution = yield* start(outer, "hi").pipe(Effect.provide(Models.layer({ m: { model, price } })))
+      assert.strictEqual(yield* execution.result, "1")
+      const usage = yield* execution.usage
+      assert.deepStrictEqual([usage.modelCalls, usage.inputTokens, usage.outputTokens, usage.steps], [4, 40, 4, 4])
+      assert.closeTo(usage.costUsd, 4 * 0.00003, 1e-12)
+    }).pipe(engine)
+  )
+})
+
+describe("a budget", () => {
+  it.effect("stops the call after the last one allowed, before it is made, also as a stream", () =>
+    Effect.gen(function* () {
+      for (const second of [
+        say("b"),
+        Effect.as(LanguageModel.streamText({ prompt: "b" }).pipe(Stream.runDrain), "streamed")
+      ]) {
+        const { asked, model } = yield* script(says("ok"), [[finish()]])
+        const workflow = Workflow.make("two", {
+          error: AiError.AiError,
+          run: () => Effect.andThen(say("a"), second)
+        })
+        const execution = yield* start(workflow, "", { budget: { modelCalls: 1 } }).pipe(provideModel(model))
+        const error = yield* Effect.flip(execution.result)
+        assert.strictEqual(error._tag, "BudgetExceeded")
+        assert.strictEqual(asked.length, 1)
+        assert.deepStrictEqual([(yield* execution.usage).modelCalls, count(execution, "ModelCalled")], [1, 1])
+      }
+    }).pipe(engine)
+  )
+
+  it.effect("of tokens or cost stops the call after the one that used it up", () =>
+    Effect.gen(function* () {
+      const forever = Workflow.make("forever", {
+        output: Schema.Never,
+        error: AiError.AiError,
+        run: () => Effect.forever(say("again"))
+      })
+      const { asked, model } = yield* script(says("ok", 1000, 100))
+      const layer = Models.layer({ m: { model, price } })
+      const tokens = yield* forever.execute("", { budget: { tokens: 2500 } }).pipe(Effect.provide(layer), Effect.flip)
+      assert.strictEqual(tokens._tag === "BudgetExceeded" ? tokens.limit : "", "tokens")
+      assert.strictEqual(asked.length, 3)
+      const cost = yield* forever.execute("", { budget: { cost: 0.005 } }).pipe(Effect.provide(layer), Effect.flip)
+      assert.strictEqual(cost._tag === "BudgetExceeded" ? cost.limit : "", "cost")
+      assert.strictEqual(asked.length, 5)
+    }).pipe(engine)
+  )
+
+  it.effect("at its edge lets exactly as many of many concurrent calls through as are left", () =>
+    Effect.gen(function* () {
+      const { asked, model } = yield* script(Effect.delay(Effect.succeed(says("ok")), "1 second"))
+      const workflow = Workflow.make("many", {
+        output: Schema.Finite,
+        run: () =>
+          Effect.forEach(
+            Array.from({ length: 20 }),
+            () =>
+              say("x").pipe(
+                Effect.as(0),
+                Effect.catch((error) => Effect.succeed((error as { _tag: string })._tag === "BudgetExceeded" ? 1 : 100))
+              ),
+            { concurrency: "unbounded" }
+          ).pipe(Effect.map((stopped) => stopped.reduce((a, b) => a + b, 0)))
+      })
+      const execution = yield* start(workflow, "", { budget: { modelCalls: 7 } }).pipe(provideModel(model))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* execution.result, 13)
+      assert.deepStrictEqual([asked.length, count(execution, "ModelCalled")], [7, 7])
+    }).pipe(engine)
+  )
+})
+
+describe("a stream in an execution", () => {
+  const streamed = (take?: number) =>
+    Workflow.make("stream", {
+      output: Schema.Finite,
+      error: AiError.AiError,
+      run: (prompt) => {
+        const stream = LanguageModel.streamText({ prompt })
+        return Effect.map(Stream.runCollect(take === undefined ? stream : Stream.take(stream, take)), (p) => p.length)
+      }
+    })
+
+  it.effect("shows its text in pieces of 256 characters, and the rest at its end", () =>
+    Effect.gen(function* () {
+      const word = "word "
+      const { model } = yield* script(says(""), [[...Array.from({ length: 100 }, () => delta(word)), finish(5, 100)]])
+      const execution = yield* start(streamed(), "x").pipe(provideModel(model))
+      assert.strictEqual(yield* execution.result, 101)
+      assert.strictEqual(deltas(execution).join(""), word.repeat(100))
+      assert.deepStrictEqual(
+        deltas(execution).map((text) => text.length),
+        [260, 240]
+      )
+      assert.deepStrictEqual(
+        calls(execution).map((event) => event.outputTokens),
+        [100]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("shows the text that waits for more after 50 ms, though nobody reads", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says(""), [
+        Stream.concat(Stream.make(delta("Hel"), delta("lo")), Stream.fromEffect(Effect.never))
+      ])
+      const execution = yield* start(streamed(), "x").pipe(provideModel(model))
+      yield* settle
+      assert.deepStrictEqual(deltas(execution), [])
+      yield* TestClock.adjust("50 millis")
+      assert.deepStrictEqual(deltas(execution), ["Hello"])
+      yield* execution.cancel()
+      assert.deepStrictEqual(
+        calls(execution).map((event) => event.error),
+        ["Interrupted"]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("that fails in the middle keeps its text and is told with the error", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says(""), [Stream.concat(Stream.make(delta("Hel")), Stream.fail(down))])
+      const execution = yield* start(streamed(), "x").pipe(provideModel(model))
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "AiError")
+      assert.deepStrictEqual(deltas(execution), ["Hel"])
+      assert.deepStrictEqual(
+        calls(execution).map((event) => event.error),
+        ["InternalProviderError"]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("whose reader stops early is told once, without an error", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says(""), [[delta("a"), delta("b"), delta("c"), finish(1, 3)]])
+      const execution = yield* start(streamed(2), "x").pipe(provideModel(model))
+      assert.strictEqual(yield* execution.result, 2)
+      assert.deepStrictEqual(deltas(execution), ["ab"])
+      assert.deepStrictEqual(
+        calls(execution).map((event) => [event.error, event.outputTokens]),
+        [[undefined, 0]]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("keeps its text blocks apart", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says(""), [[delta("a", "1"), delta("b", "2"), delta("c", "2"), finish()]])
+      const execution = yield* start(streamed(), "x").pipe(provideModel(model))
+      yield* execution.result
+      assert.deepStrictEqual(deltas(execution), ["a", "bc"])
+    }).pipe(engine)
+  )
+
+  it.effect("reaches a reader of the events while the model still talks", () =>
+    Effect.gen(function* () {
+      const go = yield* Deferred.make<void>()
+      const { model } = yield* script(says(""), [
+        Stream.concat(
+          Stream.make(delta("x".repeat(300))),
+          Stream.concat(Stream.drain(Stream.fromEffect(Deferred.await(go))), Stream.make(finish()))
+        )
+      ])
+      const execution = yield* start(streamed(), "x").pipe(provideModel(model))
+      const text = yield* execution.events.pipe(
+        Stream.filter((event) => event._tag === "TextDelta"),
+        Stream.runHead
+      )
+      assert.strictEqual(text._tag === "Some" && text.value.text.length, 300)
+      assert.strictEqual(yield* execution.status, "in-progress")
+      yield* Deferred.succeed(go, undefined)
+      yield* execution.result
+    }).pipe(engine)
+  )
+})
+
+describe("a model provided inside a body", () => {
+  const logged = (messages: Array<string>) =>
+    Effect.provide(
+      Logger.layer([Logger.make((options) => void messages.push(`${options.logLevel} ${String(options.message)}`))])
+    )
+
+  it.effect("is counted like any other when its layer is instrumented", () =>
+    Effect.gen(function* () {
+      const { asked, model } = yield* script(says("ok", 10, 1))
+      const layer = Models.instrumented(Layer.succeed(LanguageModel.LanguageModel, model))
+      const workflow = Workflow.make("inside", {
+        error: AiError.AiError,
+        run: (prompt) => Effect.andThen(say(prompt), say(prompt)).pipe(Effect.provide(layer))
+      })
+      const execution = yield* start(workflow, "x", { budget: { modelCalls: 1 } })
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "BudgetExceeded")
+      assert.strictEqual(asked.length, 1)
+      assert.deepStrictEqual([(yield* execution.usage).inputTokens, count(execution, "ModelCalled")], [10, 1])
+    }).pipe(engine)
+  )
+
+  it.effect("is told after it answered when it is not, with one warning", () =>
+    Effect.gen(function* () {
+      const messages: Array<string> = []
+      const { model } = yield* script(says("ok", 10, 1), [[delta("ok"), finish(10, 1)]])
+      const workflow = Workflow.make("inside", {
+        run: (prompt) =>
+          say(prompt).pipe(
+            Effect.tap(Stream.runDrain(LanguageModel.streamText({ prompt }))),
+            Effect.provide(Model.make("acme", "small", Layer.succeed(LanguageModel.LanguageModel, model))),
+            Effect.orDie
+          )
+      })
+      const execution = yield* start(workflow, "x").pipe(logged(messages))
+      yield* execution.result
+      yield* settle
+      assert.deepStrictEqual(
+        calls(execution).map((event) => [event.model, event.inputTokens]),
+        [
+          ["acme/small", 10],
+          ["acme/small", 10]
+        ]
+      )
+      assert.strictEqual((yield* execution.usage).modelCalls, 2)
+      const warnings = messages.filter((message) => message.startsWith("Warn"))
+      assert.strictEqual(warnings.length, 1)
+      assert.include(warnings[0], "Models.instrumented")
+    }).pipe(engine)
+  )
+
+  it.effect("leaves the starter's own span transformer in place", () =>
+    Effect.gen(function* () {
+      const seen: Array<number> = []
+      const { model } = yield* script([says("text"), says(`{}`)])
+      const workflow = Workflow.make("both", {
+        run: (prompt) =>
+          say(prompt).pipe(
+            Effect.tap(LanguageModel.generateObject({ prompt, schema: Schema.Struct({}) })),
+            Effect.orDie
+          )
+      })
+      const execution = yield* start(workflow, "x").pipe(
+        provideModel(model),
+        Effect.provideService(Telemetry.CurrentSpanTransformer, (options) => void seen.push(options.response.length))
+      )
+      yield* execution.result
+      assert.deepStrictEqual(seen, [2, 2])
+      assert.strictEqual(count(execution, "ModelCalled"), 2)
+    }).pipe(engine)
+  )
+})
+
+it.effect("a model is wrapped once, also in the children of children", () =>
+  Effect.gen(function* () {
+    const { model } = yield* script(says("ok"))
+    const nested = (depth: number): Workflow.Workflow<string, string, never, LanguageModel.LanguageModel> =>
+      Workflow.make(`nested-${depth}`, {
+        run: (prompt: string) =>
+          depth === 0
+            ? Effect.orDie(say(prompt))
+            : Execution.startChild(nested(depth - 1), prompt).pipe(
+                Effect.flatMap((child) => child.result),
+                Effect.orDie
+              )
+      })
+    const execution = yield* start(nested(3), "x").pipe(provideModel(model))
+    yield* execution.result
+    assert.strictEqual((yield* execution.usage).modelCalls, 1)
+  }).pipe(engine)
+)
