@@ -4,6 +4,7 @@
  */
 export * as Check from "./Check.ts"
 export * as Faults from "./Faults.ts"
+export * as HumanChannelContract from "./HumanChannelContract.ts"
 export * as RunStoreContract from "./RunStoreContract.ts"
 export * as ScriptedHuman from "./ScriptedHuman.ts"
 export * as ScriptedModel from "./ScriptedModel.ts"
