@@ -403,8 +403,8 @@ const instrumentRegistry = (registry: Registry): Registry => {
   return known
 }
 
-/** Wraps the models among the services that bodies run with. */
-export const instrumentServices = (services: Map<string, unknown>): void => {
+/** Wraps the models among services. */
+export const instrumentModels = (services: Map<string, unknown>): void => {
   const model = services.get(keys.model) as LanguageModel.LanguageModel | undefined
   if (model !== undefined) {
     const name = services.get(keys.modelName) as string | undefined
@@ -413,6 +413,11 @@ export const instrumentServices = (services: Map<string, unknown>): void => {
   }
   const registry = services.get(keys.models) as Registry | undefined
   if (registry !== undefined) services.set(keys.models, instrumentRegistry(registry))
+}
+
+/** Prepares the services that bodies run with. */
+export const instrumentServices = (services: Map<string, unknown>): void => {
+  instrumentModels(services)
   const given = services.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
   services.set(keys.spanTransformer, watchOutside(given))
 }

@@ -139,8 +139,7 @@ export interface Config extends Limits {
 export type Entry = Source | Config
 
 type SourceOf<E> = E extends { readonly model: infer M } ? M : E
-type ErrorOf<E> = SourceOf<E> extends Layer.Layer<any, infer X, any> ? X : never
-type ServicesOf<E> = SourceOf<E> extends Layer.Layer<any, any, infer R> ? R : never
+type LayerOf<E> = Extract<SourceOf<E>, Layer.Layer<any, any, any>>
 
 /**
  * Gives models ids, and makes one of them the `LanguageModel`.
@@ -213,7 +212,11 @@ type ServicesOf<E> = SourceOf<E> extends Layer.Layer<any, any, infer R> ? R : ne
 export const layer = <const Entries extends Readonly<Record<string, Entry>>>(
   entries: Entries,
   options: { readonly default?: NoInfer<keyof Entries & string> | undefined } = {}
-): Layer.Layer<LanguageModel.LanguageModel, ErrorOf<Entries[keyof Entries]>, ServicesOf<Entries[keyof Entries]>> =>
+): Layer.Layer<
+  LanguageModel.LanguageModel,
+  Layer.Error<LayerOf<Entries[keyof Entries]>>,
+  Layer.Services<LayerOf<Entries[keyof Entries]>>
+> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const models = new Map<string, LanguageModel.LanguageModel>()
@@ -352,7 +355,7 @@ export const instrumented = <ROut, E, R>(
 ): Layer.Layer<ROut | LanguageModel.LanguageModel, E, R> =>
   Layer.flatMap(layer, (context) => {
     const services = new Map(context.mapUnsafe)
-    ModelCall.instrumentServices(services)
+    ModelCall.instrumentModels(services)
     return Layer.succeedContext(Context.makeUnsafe<ROut | LanguageModel.LanguageModel>(services))
   })
 

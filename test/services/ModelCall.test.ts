@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { MockLanguageModelV4 } from "ai/test"
 import { Deferred, Effect, Layer, Logger, Schema, Stream } from "effect"
 import { AiError, Chat, LanguageModel, Model, Telemetry, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
@@ -236,6 +237,91 @@ describe("a model call in an execution", () => {
     }).pipe(engine)
   )
 })
+
+describe("a model of the AI SDK", () => {
+  it.effect("has its usage told though a tool fails the call afterwards", () =>
+    Effect.gen(function* () {
+      const Act = Tool.make("Act", { success: Schema.String, failure: Schema.String })
+      const toolkit = Toolkit.make(Act)
+      const model = new MockLanguageModelV4({
+        provider: "acme.chat",
+        modelId: "one",
+        doGenerate: {
+          content: [{ type: "tool-call", toolCallId: "1", toolName: "Act", input: "{}" }],
+          finishReason: { unified: "tool-calls", raw: "" },
+          usage: {
+            inputTokens: { total: 30, noCache: 30, cacheRead: 0, cacheWrite: 0 },
+            outputTokens: { total: 3, text: 3, reasoning: 0 }
+          },
+          warnings: []
+        }
+      })
+      const workflow = Workflow.make("tools", {
+        output: Schema.Unknown,
+        error: Schema.Any,
+        run: (prompt) => LanguageModel.generateText({ prompt, toolkit })
+      })
+      const execution = yield* start(workflow, "x").pipe(
+        Effect.provide(toolkit.toLayer({ Act: () => Effect.fail("broken") })),
+        Effect.provide(Models.fromAiSdk(model))
+      )
+      assert.strictEqual(yield* Effect.flip(execution.result), "broken")
+      assert.deepStrictEqual(
+        calls(execution).map((event) => [event.model, event.inputTokens, event.outputTokens]),
+        [["acme.chat/one", 30, 3]]
+      )
+    }).pipe(engine)
+  )
+
+  it.effect("that never answers is aborted when the run times out or is cancelled", () =>
+    Effect.gen(function* () {
+      const signals: Array<AbortSignal | undefined> = []
+      const never = ({ abortSignal }: { readonly abortSignal?: AbortSignal | undefined }) => {
+        signals.push(abortSignal)
+        return new Promise<never>(() => {})
+      }
+      const model = new MockLanguageModelV4({ doGenerate: never, doStream: never })
+      const streams = Workflow.make("streams", {
+        run: (prompt) => Effect.orDie(Effect.as(Stream.runDrain(LanguageModel.streamText({ prompt })), ""))
+      })
+      const layer = Models.fromAiSdk(model)
+      const timed = yield* start(ask, "x", { timeout: "1 second" }).pipe(Effect.provide(layer))
+      const cancelled = yield* start(streams, "x").pipe(Effect.provide(layer))
+      yield* settle
+      assert.deepStrictEqual(
+        signals.map((signal) => signal?.aborted),
+        [false, false]
+      )
+      yield* TestClock.adjust("1 second")
+      yield* cancelled.cancel()
+      yield* timed.exit
+      assert.deepStrictEqual(
+        signals.map((signal) => signal?.aborted),
+        [true, true]
+      )
+      assert.deepStrictEqual(
+        [...calls(timed), ...calls(cancelled)].map((event) => event.error),
+        ["Interrupted", "Interrupted"]
+      )
+    }).pipe(engine)
+  )
+})
+
+it.effect("work that outlives its run makes no more calls", () =>
+  Effect.gen(function* () {
+    const { asked, model } = yield* script(says("ok"), [[finish()]])
+    const late = Effect.all([say("late"), Stream.runDrain(LanguageModel.streamText({ prompt: "late" }))], {
+      concurrency: 2
+    })
+    const workflow = Workflow.make("daemon", {
+      run: () => Effect.as(Effect.forkDetach(Effect.delay(late, "1 second")), "done")
+    })
+    yield* workflow.execute("x").pipe(provideModel(model))
+    yield* TestClock.adjust("1 second")
+    yield* settle
+    assert.strictEqual(asked.length, 0)
+  }).pipe(engine)
+)
 
 describe("a budget", () => {
   it.effect("stops the call after the last one allowed, before it is made, also as a stream", () =>

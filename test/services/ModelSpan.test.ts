@@ -1,7 +1,10 @@
+import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { MockLanguageModelV4 } from "ai/test"
-import { Effect, Exit, Schema, Stream, Tracer } from "effect"
+import { Effect, Exit, Layer, Schema, Stream, Tracer } from "effect"
 import { LanguageModel } from "effect/ai"
+import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { OtlpSerialization, OtlpTracer } from "effect/observability"
 import { Engine, Models, Step, Workflow } from "effect-baton"
 import { delta, down, finish, says, script } from "../support/models.ts"
 
@@ -164,3 +167,45 @@ describe("the span of a model call", () => {
     })
   )
 })
+
+it.live("the span reaches an OTLP collector with its attributes", () =>
+  Effect.gen(function* () {
+    const bodies: Array<string> = []
+    const { model } = yield* script(says("the answer", 12, 3))
+    yield* Effect.gen(function* () {
+      yield* HttpServer.serveEffect(
+        Effect.gen(function* () {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          bodies.push(yield* request.text)
+          return HttpServerResponse.empty()
+        })
+      )
+      const url = yield* HttpServer.addressFormattedWith((address) => Effect.succeed(`${address}/v1/traces`))
+      yield* body(LanguageModel.generateText({ prompt: "the secret" }))
+        .execute()
+        .pipe(
+          Effect.provide(Models.layer({ "acme/one": model })),
+          Effect.provide(Engine.layerMemory),
+          Effect.provide(
+            OtlpTracer.layer({ url, resource: { serviceName: "baton" } }).pipe(
+              Layer.provide(OtlpSerialization.layerJson),
+              Layer.provide(NodeHttpClient.layerNodeHttp)
+            )
+          )
+        )
+    }).pipe(Effect.provide(NodeHttpServer.layerTest), Effect.scoped)
+    const spans: ReadonlyArray<any> = bodies.flatMap((text) =>
+      JSON.parse(text).resourceSpans.flatMap((resource: any) =>
+        resource.scopeSpans.flatMap((scope: any) => scope.spans)
+      )
+    )
+    const span = spans.find((span) => span.name === "chat acme/one")
+    const attributes = Object.fromEntries(span.attributes.map(({ key, value }: any) => [key, Object.values(value)[0]]))
+    assert.strictEqual(attributes["gen_ai.operation.name"], "chat")
+    assert.strictEqual(Number(attributes["gen_ai.usage.input_tokens"]), 12)
+    assert.strictEqual(attributes["baton.purpose"], "write")
+    const parent = spans.find((other) => other.spanId === span.parentSpanId)
+    assert.strictEqual(parent?.name, "step write")
+    assert.notInclude(bodies.join(), "the secret")
+  })
+)

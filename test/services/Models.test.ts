@@ -113,6 +113,9 @@ describe("Models.layer", () => {
     expectTypeOf(Models.layer({ a: new MockLanguageModelV4() })).toEqualTypeOf<
       Layer.Layer<LanguageModel.LanguageModel>
     >()
+    expectTypeOf(
+      Models.layer({ a: new MockLanguageModelV4(), b: { model: needs }, c: Models.fallback(["a"]) })
+    ).toEqualTypeOf<Layer.Layer<LanguageModel.LanguageModel, Missing | Models.ModelNotFound, Key>>()
     // @ts-expect-error the default must be one of the ids
     Models.layer({ a: needs }, { default: "b" })
   })
