@@ -91,7 +91,7 @@ export interface Definition<Input, Output, Error, Failure> {
 /** Asks for an `error` schema where functions fail with what none describes. */
 export type Declares<E, Error> = [Exclude<E, RunError | AiError.AiError>] extends [Error]
   ? unknown
-  : { readonly error: Boundary<Exclude<E, RunError | AiError.AiError>> }
+  : { readonly error: Boundary<NoInfer<Exclude<E, RunError | AiError.AiError>>> }
 
 /** Asks for an `output` schema where the output is not what the one in use describes. */
 export type Gives<A, Output> = [A] extends [Output] ? unknown : { readonly output: Boundary<A> }
