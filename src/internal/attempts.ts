@@ -171,7 +171,9 @@ const retry = (execution: ExecutionImpl, error: unknown, exit: Exit.Exit<any, an
     while (execution.holds > 0) yield* execution.gate
     return true
   })
-  const fiber = Effect.runForkWith(execution.context)(wait)
+  const fiber = Effect.runForkWith(execution.beside)(wait)
+  // A callback may have cancelled the run meanwhile.
+  if (execution.outcome !== undefined) return fiber.interruptUnsafe()
   execution.betweenAttempts = fiber
   fiber.addObserver((answer) => {
     if (execution.betweenAttempts !== fiber || execution.outcome !== undefined) return

@@ -29,7 +29,7 @@ import * as attempts from "./attempts.ts"
 import * as cancelling from "./cancelling.ts"
 import { EventLog, type Fields, Tag } from "./eventLog.ts"
 import { eventStream, statusStream } from "./eventStream.ts"
-import { Current, type Frame } from "./frame.ts"
+import { Current, Frame } from "./frame.ts"
 import { Hooks } from "./hooks.ts"
 import type { Host } from "./host.ts"
 import { Interceptor } from "./intercept.ts"
@@ -310,7 +310,7 @@ export class ExecutionImpl implements Execution<any, any> {
   }
 
   hook(name: string, callback: any, argument: unknown): void {
-    this.hooks ??= new Hooks(this.context, this.host)
+    this.hooks ??= new Hooks(this.beside, this.host)
     this.hooks.add(name, callback, argument)
   }
 
@@ -318,10 +318,14 @@ export class ExecutionImpl implements Execution<any, any> {
     this.hooks?.flush()
   }
 
+  /** What runs beside the body: what it logs belongs to the execution, but it has no place for steps. */
+  get beside(): Context.Context<never> {
+    return Context.add(this.context, Current, new Frame(this, undefined, "", "", 0))
+  }
+
   /** Runs something beside the body, such as a log line, whose fiber the engine looks after. */
   fork(effect: Effect.Effect<unknown>): Fiber.Fiber<unknown> {
-    const context = this.root === undefined ? this.context : Context.add(this.context, Current, this.root)
-    const fiber = Effect.runForkWith(context)(effect)
+    const fiber = Effect.runForkWith(this.beside)(effect)
     this.host.adopt(fiber)
     return fiber
   }
