@@ -196,8 +196,9 @@ export class ExecutionImpl implements Execution<any, any> {
   /** The end: the only place where an outcome is set (E1). */
   settle(transition: "complete" | "fail" | "cancel", exit: Exit.Exit<any, any>): void {
     if (this.outcome !== undefined) return
-    if (this.people !== undefined) people.withdrawAll(this)
+    // First of all: what follows may call back.
     this.outcome = exit
+    if (this.people !== undefined) people.withdrawAll(this)
     this.settledAt = this.startedAt + this.now()
     attempts.stopTimers(this)
     this.transition(transition)

@@ -41,6 +41,9 @@ const find = (execution: ExecutionImpl, id: string): Pending | undefined => {
   return open.id === id ? open : undefined
 }
 
+const isOpen = (execution: ExecutionImpl, request: Pending): boolean =>
+  execution.people === request || (execution.people instanceof Map && execution.people.get(request.id) === request)
+
 /** The open requests, oldest first. */
 export const list = (execution: ExecutionImpl): ReadonlyArray<Pending> => {
   const open = execution.people
@@ -162,7 +165,8 @@ const open = (request: Pending, frame: Frame): void => {
   execution.append(Tag.RequestOpened, frame, request)
   if (request.timeoutMillis !== undefined && Number.isFinite(request.timeoutMillis)) expireLater(request)
   execution.refreshStatus()
-  execution.host.opened(execution, request)
+  // A callback may have answered, or ended the run.
+  if (isOpen(execution, request)) execution.host.opened(execution, request)
 }
 
 const expireLater = (request: Pending): void => {
