@@ -60,13 +60,16 @@ const launch = (execution: ExecutionImpl): void => {
   if (root === undefined || execution.fiber !== undefined) return
   const scope = Scope.makeUnsafe()
   const context = Context.add(Context.add(execution.context, Current, root), Scope.Scope, scope)
-  const fiber = Effect.runForkWith(context)(body(execution))
+  const fiber = Effect.runForkWith(context)(body(execution, root))
   watch(execution, fiber, scope)
 }
 
-const body = (execution: ExecutionImpl): Effect.Effect<unknown, unknown> =>
+const body = (execution: ExecutionImpl, root: Frame): Effect.Effect<unknown, unknown> =>
   Effect.withFiber((fiber) => {
+    // A scheduler may let the run settle, or its time run out, before the first operation.
+    if (execution.root !== root) return Effect.interrupt
     execution.fiber = fiber
+    if (execution.timedOut !== undefined) return Effect.interrupt
     const effect = execution.definition.body(execution.run.input) as Effect.Effect<unknown, unknown>
     if (!isTraced(fiber.cache)) return effect
     const span = startSpan(fiber.cache, execution.clock, `attempt ${execution.attempt}`, {})
