@@ -24,6 +24,7 @@ import { Tag } from "./eventLog.ts"
 import { describe, type ExecutionImpl } from "./execution.ts"
 import { Current, Frame } from "./frame.ts"
 import { ask } from "./hooks.ts"
+import * as people from "./people.ts"
 import { show } from "./schema.ts"
 import { endSpan, isTraced, startSpan } from "./span.ts"
 
@@ -105,20 +106,18 @@ const closeScope = (
 const end = (execution: ExecutionImpl, fiber: Fiber.Fiber<any, any>, exit: Exit.Exit<any, any>): void => {
   if (execution.fiber !== fiber || execution.outcome !== undefined) return
   execution.fiber = undefined
+  execution.root = undefined
   stopTimer(execution)
   if (execution.cancelled !== undefined) return cancelling.finish(execution)
-  execution.ended = exit
+  if (execution.people !== undefined) people.withdrawStale(execution)
+  execution.ended = verdict(execution, exit)
   if (execution.children === undefined || execution.children.size === 0) return decide(execution)
   execution.whenChildless = () => decide(execution)
   cancelling.cancelChildren(execution, "its parent settled")
 }
 
-/** What the end of an attempt means: the end of the run, or another attempt. */
-const decide = (execution: ExecutionImpl): void => {
-  const exit = execution.ended
-  if (exit === undefined || execution.outcome !== undefined) return
-  execution.ended = undefined
-  if (execution.cancelled !== undefined) return cancelling.finish(execution)
+/** What an attempt comes to, all told: a success that came too late, or that is not an output, is none. */
+const verdict = (execution: ExecutionImpl, exit: Exit.Exit<any, any>): Exit.Exit<any, any> => {
   if (execution.timedOut !== undefined) {
     const error = new RunTimedOut({
       executionId: execution.id,
@@ -127,13 +126,20 @@ const decide = (execution: ExecutionImpl): void => {
       afterMillis: execution.timedOut
     })
     execution.timedOut = undefined
-    return retry(execution, error, Exit.fail(error))
+    return Exit.fail(error)
   }
-  if (exit._tag === "Success") {
-    const invalid = execution.definition.checkOutput(exit.value)
-    if (invalid === undefined) return execution.settle("complete", exit)
-    return retry(execution, invalid, Exit.fail(invalid))
-  }
+  if (exit._tag === "Failure") return exit
+  const invalid = execution.definition.checkOutput(exit.value)
+  return invalid === undefined ? exit : Exit.fail(invalid)
+}
+
+/** What the end of an attempt means: the end of the run, or another attempt. */
+const decide = (execution: ExecutionImpl): void => {
+  const exit = execution.ended
+  if (exit === undefined || execution.outcome !== undefined) return
+  execution.ended = undefined
+  if (execution.cancelled !== undefined) return cancelling.finish(execution)
+  if (exit._tag === "Success") return execution.settle("complete", exit)
   if (Cause.hasDies(exit.cause)) return execution.settle("fail", Exit.failCause(exit.cause))
   const error = Cause.findErrorOption(exit.cause)
   if (Option.isNone(error)) {

@@ -207,8 +207,8 @@ export class ExecutionImpl implements Execution<any, any> {
     this.fiber = undefined
     this.root = undefined
     this.ended = undefined
-    this.gated = undefined
     this.recorded = undefined
+    this.openGate()
     this.parent?.childSettled(this)
     this.host.changed(this)
     this.flushHooks()
@@ -404,7 +404,7 @@ export class ExecutionImpl implements Execution<any, any> {
       fiber.setContext(previous)
       frame.leave(child)
       if (span !== undefined) endSpan(span, this.clock, exit)
-      if (kind !== undefined && this.outcome === undefined) this.stepEnded(child, exit)
+      if (kind !== undefined && this.isLive(child)) this.stepEnded(child, exit)
       return undefined
     })
   }
@@ -464,8 +464,12 @@ export class ExecutionImpl implements Execution<any, any> {
 
   hold(by: 1 | -1): void {
     this.holds += by
-    if (this.holds > 0 || this.gated === undefined) return
+    if (this.holds <= 0) this.openGate()
+  }
+
+  private openGate(): void {
     const gated = this.gated
+    if (gated === undefined) return
     this.gated = undefined
     for (const wake of gated) wake()
   }

@@ -269,7 +269,23 @@ const withdraw = (request: Pending): void => {
 
 /** Takes all requests back when the execution settles. */
 export const withdrawAll = (execution: ExecutionImpl): void => {
-  for (const request of list(execution)) close(request, "withdrawn")
+  for (const request of list(execution)) takeBack(request)
+}
+
+/** Takes back what an attempt asked that has ended: only fibers that outlive it can still wait for that. */
+export const withdrawStale = (execution: ExecutionImpl): void => {
+  const stale = list(execution).filter((request) => !isOutside(request))
+  for (const request of stale) takeBack(request)
+  if (stale.length > 0) execution.refreshStatus()
+}
+
+const isOutside = (request: Pending): boolean => request.frame.parent === request.frame.execution.outside
+
+const takeBack = (request: Pending): void => {
+  if (!close(request, "withdrawn") || isOutside(request)) return
+  const resume = request.resume
+  request.resume = undefined
+  resume?.(Effect.interrupt)
 }
 
 const close = (request: Pending, outcome: RequestOutcome): boolean => {
