@@ -5,10 +5,12 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { CancelResult } from "../Cancel.ts"
 import { Tag } from "./eventLog.ts"
 import type { ExecutionImpl } from "./execution.ts"
+import { currentFrame } from "./frame.ts"
 import { ask } from "./hooks.ts"
 
 /** The answer that callers who cancel at the same moment share. */
@@ -16,8 +18,15 @@ export type Decision = Deferred.Deferred<CancelResult>
 
 const defaultGrace = Duration.seconds(30)
 
+/** Answers once the execution has settled; at once to who runs inside of it, and would wait for itself. */
 const settled = (execution: ExecutionImpl, answer: CancelResult): Effect.Effect<CancelResult> =>
-  Effect.as(execution.exit, answer)
+  Effect.withFiber((fiber) => (isInside(fiber, execution) ? Effect.succeed(answer) : Effect.as(execution.exit, answer)))
+
+const isInside = (fiber: Fiber.Fiber<unknown, unknown>, execution: ExecutionImpl): boolean => {
+  let inside = currentFrame(fiber)?.execution
+  while (inside !== undefined && inside !== execution) inside = inside.parent
+  return inside !== undefined
+}
 
 const fields = (reason: string | undefined) => (reason === undefined ? {} : { reason })
 
@@ -26,7 +35,7 @@ export const request = (execution: ExecutionImpl, reason?: string): Effect.Effec
   Effect.suspend(() => {
     if (execution.outcome !== undefined) return Effect.succeed<CancelResult>("already-settled")
     if (execution.cancelled !== undefined) return settled(execution, "cancelled")
-    if (execution.decision !== undefined) return Deferred.await(execution.decision)
+    if (execution.decision !== undefined) return decided(execution, execution.decision)
     const before = execution.options.cancel?.beforeCancel
     const why = reason ?? execution.options.cancel?.reason
     if (before === undefined) return accepted(execution, why)
@@ -36,15 +45,22 @@ export const request = (execution: ExecutionImpl, reason?: string): Effect.Effec
       ask("cancel.beforeCancel", before, why).pipe(
         Effect.flatMap((answer) => {
           execution.decision = undefined
-          if (Option.isNone(answer) || answer.value !== false) return accepted(execution, why)
+          // Meanwhile somebody may have cancelled who asks nobody.
+          const prevented = Option.contains(answer, false) && execution.cancelled === undefined
+          if (!prevented || execution.outcome !== undefined) return accepted(execution, why)
           execution.append(Tag.CancelPrevented, undefined, fields(why))
-          return Effect.succeed<CancelResult>(execution.outcome === undefined ? "prevented" : "already-settled")
+          return Effect.succeed<CancelResult>("prevented")
         }),
         Effect.flatMap((answer) => Deferred.succeed(decision, answer))
       )
     )
-    return Deferred.await(decision)
+    return decided(execution, decision)
   })
+
+const decided = (execution: ExecutionImpl, decision: Decision): Effect.Effect<CancelResult> =>
+  Effect.flatMap(Deferred.await(decision), (answer) =>
+    answer === "prevented" ? Effect.succeed(answer) : settled(execution, answer)
+  )
 
 const accepted = (execution: ExecutionImpl, reason: string | undefined): Effect.Effect<CancelResult> =>
   Effect.suspend(() => {
