@@ -106,17 +106,14 @@ const stop = (execution: ExecutionImpl): void => {
     execution.host.adopt(fiber)
     finish(execution)
   }
-  if (graceful) {
-    const grace = Duration.fromInputUnsafe(gracefulTimeout)
-    const message = `Finalizers of ${execution.workflow} (${execution.id}) still run ${Duration.format(grace)} after its cancel`
-    execution.betweenAttempts = Effect.runForkWith(execution.context)(
-      Effect.sleep(grace).pipe(Effect.andThen(Effect.logWarning(message)), Effect.andThen(Effect.sync(leave)))
-    )
-    fiber.interruptUnsafe()
-  } else {
-    fiber.interruptUnsafe()
-    leave()
-  }
+  fiber.interruptUnsafe()
+  if (!graceful) return leave()
+  if (execution.outcome !== undefined) return
+  const grace = Duration.fromInputUnsafe(gracefulTimeout)
+  const message = `Finalizers of ${execution.workflow} (${execution.id}) still run ${Duration.format(grace)} after its cancel`
+  execution.betweenAttempts = Effect.runForkWith(execution.beside)(
+    Effect.sleep(grace).pipe(Effect.andThen(Effect.logWarning(message)), Effect.andThen(Effect.sync(leave)))
+  )
 }
 
 /** The end of a cancel. */
