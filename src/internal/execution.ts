@@ -166,6 +166,7 @@ export class ExecutionImpl implements Execution<any, any> {
 
   /** Begins: checks what was given, then runs the first attempt. */
   begin(cache: Fiber.Fiber.Cache): void {
+    if (this.parent !== undefined) (this.parent.children ??= new Set()).add(this)
     if (this.run.cancelled !== undefined) {
       this.cancelled = this.run.cancelled
       return this.settle("cancel", Exit.fail(this.cancelError()))
@@ -436,11 +437,8 @@ export class ExecutionImpl implements Execution<any, any> {
         return Effect.succeed(recorded)
       }
       this.append(Tag.ChildStarted, child, { childId: run.id, workflow: run.workflow.name })
+      // An execution that somebody else started under this id stays theirs.
       const execution = this.host.start(run, fiber, this)
-      if (execution.outcome === undefined) {
-        this.children ??= new Set()
-        this.children.add(execution)
-      }
       execution.observe((exit) => {
         frame.leave(child)
         if (exit._tag === "Success") this.recorded?.set(child.path, execution)
