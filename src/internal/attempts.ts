@@ -108,7 +108,7 @@ const end = (execution: ExecutionImpl, fiber: Fiber.Fiber<any, any>, exit: Exit.
   execution.fiber = undefined
   execution.root = undefined
   stopTimer(execution)
-  if (execution.cancelled !== undefined) return cancelling.finish(execution)
+  if (execution.cancelled !== undefined) return cancelling.bodyEnded(execution)
   if (execution.people !== undefined) people.withdrawStale(execution)
   execution.ended = verdict(execution, exit)
   if (execution.children === undefined || execution.children.size === 0) return decide(execution)
@@ -177,7 +177,7 @@ const retry = (execution: ExecutionImpl, error: unknown, exit: Exit.Exit<any, an
       execution.flushHooks()
     }
     if (delayMillis > 0) yield* Effect.sleep(delayMillis)
-    while (execution.holds > 0) yield* execution.gate
+    while (execution.isHeld) yield* execution.gate
     return true
   })
   const fiber = Effect.runForkWith(execution.beside)(wait)

@@ -107,6 +107,7 @@ const stop = (execution: ExecutionImpl): void => {
     finish(execution)
   }
   fiber.interruptUnsafe()
+  execution.openGate()
   if (!graceful) return leave()
   if (execution.outcome !== undefined) return
   const grace = Duration.fromInputUnsafe(gracefulTimeout)
@@ -114,6 +115,11 @@ const stop = (execution: ExecutionImpl): void => {
   execution.betweenAttempts = Effect.runForkWith(execution.beside)(
     Effect.sleep(grace).pipe(Effect.andThen(Effect.logWarning(message)), Effect.andThen(Effect.sync(leave)))
   )
+}
+
+/** The body of a cancelled execution has ended: so does the execution, once its children have. */
+export const bodyEnded = (execution: ExecutionImpl): void => {
+  if (execution.whenChildless === undefined) finish(execution)
 }
 
 /** The end of a cancel. */

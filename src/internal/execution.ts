@@ -349,7 +349,7 @@ export class ExecutionImpl implements Execution<any, any> {
     control?: (work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | BudgetExceeded, R> {
     if (!this.isLive(frame)) return Effect.interrupt
-    if (this.holds > 0) return Effect.flatMap(this.gate, () => this.step(fiber, frame, name, key, work, control))
+    if (this.isHeld) return Effect.flatMap(this.gate, () => this.step(fiber, frame, name, key, work, control))
     if (this.budgeted) {
       const exceeded = this.exceeded("steps")
       if (exceeded !== undefined) return Effect.fail(exceeded)
@@ -447,10 +447,18 @@ export class ExecutionImpl implements Execution<any, any> {
     })
   }
 
+  /**
+   * Whether the body waits at its next step. A cancelled one does until its children have settled; what is left of it
+   * then are finalizers, and nothing holds them.
+   */
+  get isHeld(): boolean {
+    return this.cancelled === undefined ? this.holds > 0 : this.whenChildless !== undefined
+  }
+
   /** Waits until nothing holds the body any more. */
   get gate(): Effect.Effect<void> {
     return Effect.callback((resume) => {
-      if (this.holds === 0) return resume(Effect.void)
+      if (!this.isHeld) return resume(Effect.void)
       const wake = () => resume(Effect.void)
       this.gated ??= []
       this.gated.push(wake)
@@ -465,7 +473,7 @@ export class ExecutionImpl implements Execution<any, any> {
     if (this.holds <= 0) this.openGate()
   }
 
-  private openGate(): void {
+  openGate(): void {
     const gated = this.gated
     if (gated === undefined) return
     this.gated = undefined

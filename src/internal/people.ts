@@ -95,7 +95,7 @@ export const ask = (
   const execution = frame.execution
   if (!execution.isLive(frame)) return Effect.interrupt
   if (Result.isFailure(made)) return Effect.fail(made.failure)
-  if (execution.holds > 0) return askLater(frame, name, key, made)
+  if (execution.isHeld) return askLater(frame, name, key, made)
   const child = frame.enter(name, key, execution.now())
   if (child === undefined) return duplicate("request", frame, name, key)
   const recorded = execution.recorded?.get(child.path)
