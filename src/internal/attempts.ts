@@ -46,7 +46,7 @@ const attemptFields = [1, 2, 3, 4].map((attempt) => ({ attempt }))
 /** Begins the next attempt. */
 export const begin = (execution: ExecutionImpl): void => {
   const attempt = ++execution.attempt
-  const root = new Frame(execution, undefined, "", "", 0)
+  const root = new Frame(execution, undefined, "", 1, 0)
   execution.root = root
   execution.append(Tag.AttemptStarted, undefined, attemptFields[attempt - 1] ?? { attempt })
   const timeout = execution.options.timeout

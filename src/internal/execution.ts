@@ -322,7 +322,7 @@ export class ExecutionImpl implements Execution<any, any> {
 
   /** What runs beside the body: what it logs belongs to the execution, but it has no place for steps. */
   get beside(): Context.Context<never> {
-    return Context.add(this.context, Current, new Frame(this, undefined, "", "", 0))
+    return Context.add(this.context, Current, new Frame(this, undefined, "", 1, 0))
   }
 
   /** Runs something beside the body, such as a log line, whose fiber the engine looks after. */

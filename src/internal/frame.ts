@@ -21,26 +21,33 @@ export class Frame {
   readonly parent: Frame | undefined
   /** The frame of the body this one is in: one for each attempt. */
   readonly root: Frame
-  /** Name, key and number of this use, as they stand in the path. */
-  readonly segment: string
-  /** Name of this use in its parent, to be released when it ends. */
+  /** Name and key, as they stand in the path. */
   readonly use: string
+  /** Which use of that name and key this is, from 1. */
+  readonly occurrence: number
   readonly depth: number
   /** Milliseconds after the start of the execution. */
   readonly startedAt: number
-  // Most frames use one name, over and over or once: a map is made for the second name.
-  private name: string | undefined = undefined
-  private count = 0
-  private others: Map<string, number> | undefined = undefined
+  /** The uses of its children are known to differ: they need no book-keeping. */
+  private distinct = false
+  private live = true
+  // The last child of each name; most frames use one name, over and over or once: a map is made for the second.
+  private child: Frame | undefined = undefined
+  private others: Map<string, Frame> | undefined = undefined
 
-  constructor(execution: ExecutionImpl, parent: Frame | undefined, segment: string, use: string, startedAt: number) {
+  constructor(execution: ExecutionImpl, parent: Frame | undefined, use: string, occurrence: number, startedAt: number) {
     this.execution = execution
     this.parent = parent
     this.root = parent === undefined ? this : parent.root
-    this.segment = segment
     this.use = use
+    this.occurrence = occurrence
     this.depth = parent === undefined ? 0 : parent.depth + 1
     this.startedAt = startedAt
+  }
+
+  /** Name, key and number of this use, as they stand in the path. */
+  get segment(): string {
+    return this.occurrence === 1 ? this.use : `${this.use}#${this.occurrence}`
   }
 
   get path(): string {
@@ -52,31 +59,30 @@ export class Frame {
 
   /** Begins a use of a name; `undefined` when one is live already (F1). */
   enter(name: string, key: string | undefined, now: number): Frame | undefined {
+    if (this.distinct) return new Frame(this.execution, this, name, 1, now)
     const use = key === undefined ? name : `${name}/${key}`
-    const uses = this.uses(use)
-    if (uses < 0) return undefined
-    const n = uses + 1
-    this.setUses(use, -n)
-    return new Frame(this.execution, this, n === 1 ? use : `${use}#${n}`, use, now)
+    const last = this.child?.use === use ? this.child : this.others?.get(use)
+    if (last === undefined) return this.keep(new Frame(this.execution, this, use, 1, now))
+    return last.live ? undefined : this.keep(new Frame(this.execution, this, use, last.occurrence + 1, now))
+  }
+
+  /** Says that no name will be used twice in here: what a wide fan-out has checked need not be checked again. */
+  assumeDistinct(): void {
+    this.distinct = true
   }
 
   /** Ends the use that `child` began. */
   leave(child: Frame): void {
-    this.setUses(child.use, Math.abs(this.uses(child.use)))
+    child.live = false
   }
 
-  /** How often a name was used; negative while a use is live. */
-  private uses(use: string): number {
-    return this.name === use ? this.count : (this.others?.get(use) ?? 0)
-  }
-
-  private setUses(use: string, count: number): void {
-    if (this.name === undefined || this.name === use) {
-      this.name = use
-      this.count = count
+  private keep(child: Frame): Frame {
+    if (this.child === undefined || this.child.use === child.use) {
+      this.child = child
     } else {
       this.others ??= new Map()
-      this.others.set(use, count)
+      this.others.set(child.use, child)
     }
+    return child
   }
 }

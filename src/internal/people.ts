@@ -134,9 +134,9 @@ export const askFromOutside = (
     return Effect.callback((resume) => {
       const outside = (execution.outside ??= new Frame(
         execution,
-        new Frame(execution, undefined, "", "", 0),
+        new Frame(execution, undefined, "", 1, 0),
         "handle",
-        "handle",
+        1,
         0
       ))
       // Callers outside know nothing of each other, so every request gets a number of its own.

@@ -11,6 +11,7 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { BudgetExceeded } from "../Budget.ts"
@@ -19,7 +20,7 @@ import { type Current, currentFrame } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
-import { type Declares, type Definition, invalid, part, phase, type Takes } from "./phase.ts"
+import { type Declares, type Definition, invalid, part, phase, scope, type Takes } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
 /** A part of the task that can be worked on by itself. */
@@ -268,36 +269,39 @@ const define = (name: string, options: AnyOptions) => {
       const clock = fiber.getRef(Clock.Clock)
       const frame = currentFrame(fiber)
       const total = subtasks.length
+      // A wide fan-out reports each percent, not each subtask.
+      const percent = Math.max(1, Math.floor(total / 100))
       let current = 0
       const settled = <A>(result: A): A => {
         current++
-        frame?.execution.report(frame, { current, total })
+        if (current % percent === 0 || current === total) frame?.execution.report(frame, { current, total })
         return result
       }
       frame?.execution.report(frame, { current, total })
 
-      const work = (subtask: Subtask): Effect.Effect<any, any, any> =>
-        isWorkflow
-          ? part("subtask", subtask.id, worker as Workflow.Workflow<string, any, any, any>, subtask.prompt)
-          : phase(
-              "subtask",
-              Effect.suspend(() => (worker as (subtask: Subtask) => Effect.Effect<any, any, any>)(subtask)),
-              subtask.id
-            )
+      const work = (fiber: Fiber.Fiber<unknown, unknown>, subtask: Subtask): Effect.Effect<any, any, any> => {
+        const run = Effect.suspend(() => (worker as (subtask: Subtask) => Effect.Effect<any, any, any>)(subtask))
+        const group = currentFrame(fiber)
+        return group === undefined ? run : group.execution.step(fiber, group, subtask.id, undefined, run)
+      }
+      const call = ({ id, prompt }: Subtask): Effect.Effect<any, any, any> =>
+        part(id, undefined, worker as Workflow.Workflow<string, any, any, any>, prompt)
       const succeeded = ({ id }: Subtask, data: any, startedAt: number): SubtaskSuccess<any> =>
         settled({ id, success: true, data, durationMs: clock.currentTimeMillisUnsafe() - startedAt })
       const failed = ({ id }: Subtask, error: any, startedAt: number): SubtaskFailure<any> =>
         settled({ id, success: false, error, durationMs: clock.currentTimeMillisUnsafe() - startedAt })
 
       const failFast = (subtask: Subtask) =>
-        Effect.suspend(() => {
+        Effect.withFiber((fiber) => {
           const startedAt = clock.currentTimeMillisUnsafe()
-          return Effect.map(work(subtask), (data) => succeeded(subtask, data, startedAt))
+          return Effect.map(isWorkflow ? call(subtask) : work(fiber, subtask), (data) =>
+            succeeded(subtask, data, startedAt)
+          )
         })
       const collect = (subtask: Subtask) =>
-        Effect.suspend(() => {
+        Effect.withFiber((fiber) => {
           const startedAt = clock.currentTimeMillisUnsafe()
-          return Effect.matchCauseEffect(work(subtask), {
+          return Effect.matchCauseEffect(isWorkflow ? call(subtask) : work(fiber, subtask), {
             onSuccess: (data) => Effect.succeed<SubtaskResult<any, any>>(succeeded(subtask, data, startedAt)),
             onFailure: (cause) => {
               const error = collectable(cause)
@@ -307,7 +311,15 @@ const define = (name: string, options: AnyOptions) => {
             }
           })
         })
-      return Effect.forEach(subtasks, failureStrategy === "collect-all" ? collect : failFast, { concurrency })
+      const all = Effect.forEach(subtasks, failureStrategy === "collect-all" ? collect : failFast, { concurrency })
+      return scope(
+        "subtask",
+        undefined,
+        Effect.withFiber((fiber) => {
+          currentFrame(fiber)?.assumeDistinct()
+          return all
+        })
+      )
     })
 
   const merge = (results: ReadonlyArray<SubtaskResult<any, any>>, input: any) =>
