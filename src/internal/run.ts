@@ -31,10 +31,10 @@ export class RunImpl extends Lazy implements Run<any, any, any> {
   private readonly starter: Starter
   /** The id, once somebody has read it. */
   private text: string | undefined = undefined
-  /** The execution, once started. */
-  execution: Execution<any, any> | undefined = undefined
-  /** The reason of a cancel that came before the start. */
-  cancelled: { readonly reason: string | undefined } | undefined = undefined
+  /** The run that this one is another configuration of, or itself: they have one life. */
+  private readonly first: RunImpl
+  private started: Execution<any, any> | undefined = undefined
+  private stopped: { readonly reason: string | undefined } | undefined = undefined
 
   constructor(
     millis: number,
@@ -42,15 +42,31 @@ export class RunImpl extends Lazy implements Run<any, any, any> {
     workflow: Any,
     input: unknown,
     given: RunOptions | undefined,
-    starter: Starter
+    starter: Starter,
+    first?: RunImpl
   ) {
     super()
+    this.first = first ?? this
     this.millis = millis
     this.random = random
     this.workflow = workflow
     this.input = input
     this.given = given
     this.starter = starter
+  }
+
+  /** The execution, once started. */
+  get execution(): Execution<any, any> | undefined {
+    return this.first.started
+  }
+
+  set execution(execution: Execution<any, any>) {
+    this.first.started = execution
+  }
+
+  /** The reason of a cancel that came before the start. */
+  get cancelled(): { readonly reason: string | undefined } | undefined {
+    return this.first.stopped
   }
 
   /** What the event of its start says. */
@@ -87,13 +103,22 @@ export class RunImpl extends Lazy implements Run<any, any, any> {
     return Effect.suspend((): Effect.Effect<CancelResult> => {
       if (this.execution !== undefined) return this.execution.cancel(reason)
       if (this.cancelled !== undefined) return Effect.succeed("already-settled")
-      this.cancelled = { reason: reason ?? this.options.cancel?.reason }
+      this.first.stopped = { reason: reason ?? this.options.cancel?.reason }
       return Effect.succeed("cancelled")
     })
   }
 
   configure(options: RunOptions<any, any>): RunImpl {
     const given = this.given === undefined ? options : merge(this.given, options)
-    return new RunImpl(this.millis, this.random, this.workflow, this.input, given, this.starter)
+    const same = options.id === undefined || options.id === this.id
+    return new RunImpl(
+      this.millis,
+      this.random,
+      this.workflow,
+      this.input,
+      given,
+      this.starter,
+      same ? this.first : undefined
+    )
   }
 }
