@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaParser from "effect/SchemaParser"
 import type * as Scope from "effect/Scope"
 import { Current } from "./internal/frame.ts"
-import { RunImpl, type Starter } from "./internal/run.ts"
+import { merge, RunImpl, type Starter } from "./internal/run.ts"
 import { checker } from "./internal/schema.ts"
 import type { Run, RunOptions } from "./Run.ts"
 import { InvalidInput, InvalidOutput, isRunError, type RunError } from "./RunError.ts"
@@ -518,5 +518,5 @@ export const withDefaults: {
 } = dual(
   2,
   (self: Any, defaults: RunOptions<any, any>): Workflow<any, any, any, any> =>
-    derive(self, { defaults: { ...self.defaults, ...defaults } })
+    derive(self, { defaults: merge(self.defaults, defaults) })
 )

@@ -13,6 +13,7 @@ import { type Fields, Lazy, Tag } from "./eventLog.ts"
 import { duplicate, type ExecutionImpl, toInvalidOptions } from "./execution.ts"
 import { Frame } from "./frame.ts"
 import { type Answer, type Decision, type Pending, PendingApproval, PendingInput } from "./request.ts"
+import { merge } from "./run.ts"
 import { checker, DurationInput } from "./schema.ts"
 
 /** The open requests of an execution: most have one at a time. */
@@ -61,7 +62,7 @@ export const makeApproval = (
   options: ApprovalOptions | undefined
 ): Result.Result<Pending, InvalidOptions> => {
   const defaults = execution.options.approval
-  const rules = options === undefined ? (defaults ?? noRules) : { ...defaults, ...options }
+  const rules = options === undefined ? (defaults ?? noRules) : merge(defaults, options)
   if (options !== undefined) {
     const invalid = toInvalidOptions(execution.workflow, checkApproval(rules), "approval.")
     if (invalid !== undefined) return Result.fail(invalid)

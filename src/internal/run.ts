@@ -16,10 +16,11 @@ export interface Starter {
 }
 
 /** An option that is there but undefined does not hide a default. */
-const merge = (defaults: RunOptions, given: RunOptions): RunOptions => ({
-  ...defaults,
-  ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-})
+export const merge = <Options extends object>(defaults: Options | undefined, given: Options): Options =>
+  ({
+    ...defaults,
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  }) as Options
 
 export class RunImpl extends Lazy implements Run<any, any, any> {
   /** When the run was made, and a random number: together its id. */
