@@ -9,7 +9,6 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
-import * as SchemaParser from "effect/SchemaParser"
 import type * as Scope from "effect/Scope"
 import { Current } from "./internal/frame.ts"
 import { merge, RunImpl, type Starter } from "./internal/run.ts"
@@ -167,7 +166,8 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
     this.body = definition.body
     this.inputProblem = checker(definition.input)
     this.outputProblem = checker(definition.output)
-    this.acceptsError = SchemaParser.is(definition.error)
+    const errorProblem = checker(definition.error)
+    this.acceptsError = (error) => errorProblem(error) === undefined
     this.run = this.run.bind(this)
     this.execute = this.execute.bind(this)
     this.call = this.call.bind(this)

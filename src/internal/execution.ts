@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
@@ -58,7 +59,13 @@ const maxFrames = 2 ** 30
 const maxDepth = 32
 
 /** What an error is called in events: its tag or name, and its message. */
-export const describe = (error: unknown): { readonly error: string; readonly message: string } => {
+export const describe = (error: unknown): { readonly error: string; readonly message: string } =>
+  Result.getOrElse(
+    Result.try(() => read(error)),
+    () => ({ error: typeof error, message: show(error) })
+  )
+
+const read = (error: unknown): { readonly error: string; readonly message: string } => {
   const named = error as
     | { readonly _tag?: unknown; readonly name?: unknown; readonly message?: unknown }
     | null

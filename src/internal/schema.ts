@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
@@ -53,7 +54,13 @@ export const show = (value: unknown, limit = 200): string => {
   return text.length <= limit ? text : `${text.slice(0, limit)}…`
 }
 
-const print = (value: unknown): string => {
+const print = (value: unknown): string =>
+  Result.getOrElse(
+    Result.try(() => toJson(value)),
+    () => "a value that can not be shown"
+  )
+
+const toJson = (value: unknown): string => {
   const seen = new Set<object>()
   const text = JSON.stringify(value, (_key, u) => {
     if (typeof u === "bigint") return `${u}n`
@@ -90,9 +97,14 @@ export const problem = (issue: SchemaIssue.Issue, input: unknown): Problem => {
 export const checker = (schema: Schema.Constraint): ((value: unknown) => Problem | undefined) => {
   const isValid = SchemaParser.is(schema)
   const explain = SchemaParser.decodeUnknownResult(Schema.toType(schema as Schema.Codec<unknown>))
-  return (value) => {
+  const check = (value: unknown): Problem | undefined => {
     if (isValid(value)) return undefined
     const result = explain(value)
     return result._tag === "Failure" ? problem(result.failure, value) : undefined
+  }
+  return (value) => {
+    const checked = Result.try(() => check(value))
+    if (Result.isSuccess(checked)) return checked.success
+    return { path: "", value: show(value), message: `Expected a value that its schema can check: ${checked.failure}` }
   }
 }
