@@ -78,6 +78,17 @@ const read = (error: unknown): { readonly error: string; readonly message: strin
 export const mainError = (cause: Cause.Cause<unknown>): unknown =>
   Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
 
+/**
+ * Takes an effect's first operation right away, for a caller that returns the rest to the fiber's loop: a fiber may be
+ * interrupted between two operations, and a frame that was entered has to be left.
+ */
+const inPlace = <A, E, R>(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  // The operation is what the fiber's loop calls; Effect has no public name for it.
+  (effect as any)[`${Effect.TypeId}/evaluate`](fiber)
+
 type Observer = (exit: Exit.Exit<any, any>) => void
 
 const tell = (news: { readonly observers: ReadonlyArray<Observer>; readonly exit: Exit.Exit<any, any> }): void => {
@@ -408,13 +419,14 @@ export class ExecutionImpl implements Execution<any, any> {
       context = Context.add(context, Tracer.ParentSpan, span)
     }
     fiber.setContext(context)
-    return Effect.onExitPrimitive(body, (exit) => {
+    const bracketed = Effect.onExitPrimitive(body, (exit) => {
       fiber.setContext(previous)
       frame.leave(child)
       if (span !== undefined) endSpan(span, this.clock, exit)
       if (kind !== undefined && this.isLive(child)) this.stepEnded(child, exit)
       return undefined
     })
+    return inPlace(fiber, bracketed)
   }
 
   private stepEnded(frame: Frame, exit: Exit.Exit<unknown, unknown>): void {

@@ -97,12 +97,17 @@ export const ask = (
   if (!execution.isLive(frame)) return Effect.interrupt
   if (Result.isFailure(made)) return Effect.fail(made.failure)
   if (execution.isHeld) return askLater(frame, name, key, made)
-  const child = frame.enter(name, key, execution.now())
-  if (child === undefined) return duplicate("request", frame, name, key)
-  const recorded = execution.recorded?.get(child.path)
-  if (recorded === undefined) return wait(made.success, child)
-  frame.leave(child)
-  return recorded as Exit.Exit<unknown>
+  const request = made.success
+  // What is entered has to be left, so it is entered where an interrupt finds its way out.
+  return Effect.callback((resume) => {
+    if (!execution.isLive(frame)) return resume(Effect.interrupt)
+    const child = frame.enter(name, key, execution.now())
+    if (child === undefined) return resume(duplicate("request", frame, name, key))
+    const recorded = execution.recorded?.get(child.path)
+    if (recorded === undefined) return waitIn(request, child, resume)
+    frame.leave(child)
+    return resume(recorded as Exit.Exit<unknown>)
+  })
 }
 
 const askLater = (
@@ -113,12 +118,21 @@ const askLater = (
 ): Effect.Effect<any, any> => Effect.flatMap(frame.execution.gate, () => ask(frame, name, key, made))
 
 const wait = (request: Pending, frame: Frame): Effect.Effect<any, any> =>
-  Effect.callback((resume) => {
-    open(request, frame)
-    if (request.settlement !== undefined) return resume(request.settlement)
+  Effect.callback((resume) => waitIn(request, frame, resume))
+
+const waitIn = (
+  request: Pending,
+  frame: Frame,
+  resume: (settlement: Effect.Effect<unknown, unknown>) => void
+): Effect.Effect<void> | undefined => {
+  open(request, frame)
+  if (request.settlement === undefined) {
     request.resume = resume
     return withdrawal(request)
-  })
+  }
+  resume(request.settlement)
+  return undefined
+}
 
 const withdrawal = (request: Pending): Effect.Effect<void> => Effect.sync(() => withdraw(request))
 
