@@ -15,6 +15,7 @@
  * E11 The engine keeps all live executions and a bounded number of settled ones, for a bounded time.
  * E12 After a shutdown nothing starts, and everything that lived is cancelled with reason `"shutdown"`.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -60,6 +61,7 @@ class MemoryEngine implements Host {
   private head = 0
   private readonly adopted = new Set<Fiber.Fiber<unknown, unknown>>()
   private readonly definitions = new Map<string, unknown>()
+  private readonly clock: Clock.Clock
   private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
   private readonly mirrored = new Map<ExecutionImpl, number>()
   private mirroring: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -68,6 +70,7 @@ class MemoryEngine implements Host {
 
   constructor(options: Options, context: Context.Context<never>) {
     this.context = context
+    this.clock = Context.get(context, Clock.Clock)
     this.eventLimit = options.keepEvents ?? 10_000
     this.keepSettled = options.keepSettled ?? 1000
     this.keepSettledMillis = Duration.toMillis(options.keepSettledFor ?? "1 hour")
@@ -113,7 +116,7 @@ class MemoryEngine implements Host {
 
   private lookup(run: RunImpl): ExecutionImpl | undefined {
     const id = run.givenId
-    if (id !== undefined) return this.byId.get(id) ?? this.findNumbered(id)
+    if (id !== undefined) return this.find(id)
     const execution = this.byNumber.get(run.random)
     return execution === undefined || execution.run.millis === run.millis ? execution : this.byId.get(run.id)
   }
@@ -252,6 +255,7 @@ class MemoryEngine implements Host {
   }
 
   find(id: string): ExecutionImpl | undefined {
+    this.evict(this.clock.currentTimeMillisUnsafe())
     return this.byId.get(id) ?? this.findNumbered(id)
   }
 
@@ -269,6 +273,7 @@ class MemoryEngine implements Host {
   }
 
   list(filter: Filter): ReadonlyArray<Summary> {
+    this.evict(this.clock.currentTimeMillisUnsafe())
     const statuses = filter.status === undefined ? undefined : new Set([filter.status].flat())
     return [...this.settled.slice(this.head).map((entry) => entry!.execution), ...this.live]
       .map((execution) => this.summary(execution))
