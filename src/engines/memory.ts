@@ -46,6 +46,12 @@ export interface Options {
   readonly keepEvents?: number | undefined
 }
 
+/** How many names of workflows are remembered. */
+const maxNames = 10_000
+
+/** Stands for the definition of a name that was warned of. */
+const warned = Symbol()
+
 class MemoryEngine implements Host {
   readonly eventLimit: number
   depth = 0
@@ -137,8 +143,9 @@ class MemoryEngine implements Host {
   /** One name stands for one definition: a second one is most likely a mistake. */
   private warnOfNamesake(execution: ExecutionImpl): void {
     const known = this.definitions.get(execution.workflow)
-    if (known === execution.definition) return
-    this.definitions.set(execution.workflow, execution.definition)
+    if (known === execution.definition || known === warned) return
+    if (this.definitions.size >= maxNames) this.definitions.clear()
+    this.definitions.set(execution.workflow, known === undefined ? execution.definition : warned)
     if (known === undefined) return
     execution.fork(
       Effect.logWarning(
