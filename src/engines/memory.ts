@@ -25,6 +25,7 @@ import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as cancelling from "../internal/cancelling.ts"
 import { ExecutionImpl } from "../internal/execution.ts"
+import { hookTimeout } from "../internal/hooks.ts"
 import type { Host } from "../internal/host.ts"
 import { capture } from "../internal/logging.ts"
 import type { Pending } from "../internal/request.ts"
@@ -300,8 +301,23 @@ class MemoryEngine implements Host {
       const executions = [...this.live].filter((execution) => execution.parent === undefined)
       for (const execution of executions) cancelling.accept(execution, "shutdown")
       return Effect.forEach(executions, (execution) => execution.exit, { discard: true }).pipe(
-        Effect.andThen(Effect.suspend(() => Fiber.awaitAll([...this.adopted])))
+        Effect.andThen(this.drained)
       )
+    })
+  }
+
+  /** Callbacks and finalizers get as long as a callback may take. */
+  private get drained(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.adopted.size === 0) return Effect.void
+      return Effect.timeoutOrElse(Effect.asVoid(Fiber.awaitAll([...this.adopted])), {
+        duration: hookTimeout,
+        orElse: () => {
+          const left = [...this.adopted]
+          for (const fiber of left) fiber.interruptUnsafe()
+          return Effect.logWarning(`The engine ends although ${left.length} callbacks or finalizers still run`)
+        }
+      })
     })
   }
 }
