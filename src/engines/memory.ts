@@ -34,7 +34,7 @@ import { isSettled } from "../Run.ts"
 import { IdConflict } from "../RunError.ts"
 import { Engine, EngineShutdown, ExecutionNotFound, type Filter, type Summary } from "../services/Engine.ts"
 import { HumanChannel, inbox } from "../services/HumanChannel.ts"
-import { instrumentServices } from "../services/ModelCall.ts"
+import { instrumentServices } from "../services/ModelServices.ts"
 import * as RunStore from "../services/RunStore.ts"
 
 /** Settings of the memory engine. */

@@ -14,18 +14,17 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { BudgetExceeded } from "../Budget.ts"
-import { Tag } from "../internal/eventLog.ts"
 import { describe, mainError } from "../internal/execution.ts"
-import { Current, type Frame } from "../internal/frame.ts"
-import type { Host } from "../internal/host.ts"
+import { currentFrame, type Frame } from "../internal/frame.ts"
 import { type Outcome, type Request, traced } from "./ModelSpan.ts"
 import { type CallOptions, generate, type Method, stream, wrap } from "./ModelWrapper.ts"
 import { costUsd, noTokens, type Price, type Tokens, tokensOf } from "./Price.ts"
+import { TextDeltas } from "./TextDeltas.ts"
 
 /** What is known of a model besides how to call it. */
 export interface About {
@@ -46,8 +45,8 @@ export interface Registry {
   readonly models: ReadonlyMap<string, LanguageModel.LanguageModel>
 }
 
-// Keys of `effect/ai`, which is not loaded for their sake.
-const keys = {
+/** Keys of `effect/ai`, which is not loaded for their sake, and of the registry. */
+export const keys = {
   model: "effect/ai/LanguageModel",
   modelName: "effect/ai/Model/ModelName",
   providerName: "effect/ai/Model/ProviderName",
@@ -55,8 +54,11 @@ const keys = {
   models: "effect-baton/services/Models"
 }
 
-const frameOf = (fiber: Fiber.Fiber<any, any>): Frame | undefined =>
-  fiber.context.mapUnsafe.get(Current.key) as Frame | undefined
+/** Span transformers that stand in a body's context for the one of its starter. */
+export const standIns = new WeakMap<
+  Telemetry.SpanTransformer,
+  { readonly given: Telemetry.SpanTransformer | undefined }
+>()
 
 // -----------------------------------------------------------------------------
 // One call
@@ -68,7 +70,7 @@ const CurrentCall = Context.Reference<Call | undefined>("effect-baton/services/M
 })
 
 /** What is looked at of the parts of an answer. */
-type Part = { readonly type: string } & Partial<{
+export type Part = { readonly type: string } & Partial<{
   readonly id: string | undefined
   readonly delta: string
   readonly modelId: string | undefined
@@ -76,7 +78,8 @@ type Part = { readonly type: string } & Partial<{
   readonly usage: Parameters<typeof tokensOf>[0]
 }>
 
-class Call {
+/** A call that is being made. */
+export class Call {
   readonly frame: Frame
   readonly about: About
   readonly purpose: string
@@ -85,21 +88,26 @@ class Call {
   private responseModel: string | undefined = undefined
   private finishReason: string | undefined = undefined
   private tokens: Tokens = noTokens
-  private deltas: Deltas | undefined = undefined
+  private deltas: TextDeltas | undefined = undefined
   private ended = false
 
   constructor(frame: Frame, about: About, purpose: string) {
     this.frame = frame
     this.about = about
-    // Without its key, by which nobody would look for it.
-    this.purpose = purpose || frame.use.split("/", 1)[0] || frame.execution.workflow
+    this.purpose = purpose || placeName(frame)
     this.startedAt = frame.execution.now()
+  }
+
+  /** Counts a call, at once: of two calls at the edge of a budget only one comes through. */
+  static begin(fiber: Fiber.Fiber<any, any>, frame: Frame, about: About): Call {
+    frame.execution.countModelCall()
+    return new Call(frame, about, fiber.getRef(Purpose))
   }
 
   saw(part: Part): void {
     switch (part.type) {
       case "text-delta":
-        this.deltas ??= new Deltas(this.frame)
+        this.deltas ??= new TextDeltas(this.frame)
         return this.deltas.add(part.id, part.delta ?? "")
       case "finish":
         this.finishReason = part.reason
@@ -169,56 +177,16 @@ class Call {
   }
 }
 
+/** Name of the step or scope, without its key, by which nobody would look for it. */
+const placeName = (frame: Frame): string =>
+  frame.parent === undefined ? frame.execution.workflow : frame.use.split("/", 1)[0]
+
 const errorName = (cause: Cause.Cause<unknown>): string => {
   if (Cause.hasInterruptsOnly(cause)) return "Interrupted"
   const error = mainError(cause)
   const reason = (error as { readonly reason?: { readonly _tag?: unknown } } | null | undefined)?.reason?._tag
   return describe(error).error === "AiError" && typeof reason === "string" ? reason : describe(error).error
 }
-
-/** The text of a stream: told when there is enough of it, or when it waited long enough; nothing waits for a reader. */
-class Deltas {
-  private readonly frame: Frame
-  private text = ""
-  private block: string | undefined = undefined
-  private timer: Fiber.Fiber<unknown> | undefined = undefined
-
-  constructor(frame: Frame) {
-    this.frame = frame
-  }
-
-  add(block: string | undefined, text: string): void {
-    if (block !== this.block) this.flush()
-    this.block = block
-    this.text += text
-    if (this.text.length >= enoughText) this.flush()
-    else if (this.timer === undefined && this.text !== "") this.timer = this.frame.execution.fork(this.wait)
-  }
-
-  private get wait(): Effect.Effect<void> {
-    return Effect.andThen(
-      Effect.sleep(longestWaitMillis),
-      Effect.sync(() => {
-        this.timer = undefined
-        this.flush()
-      })
-    )
-  }
-
-  flush(): void {
-    if (this.text === "") return
-    this.frame.execution.append(Tag.TextDelta, this.frame, { text: this.text })
-    this.text = ""
-  }
-
-  close(): void {
-    this.flush()
-    this.timer?.interruptUnsafe()
-  }
-}
-
-const enoughText = 256
-const longestWaitMillis = 50
 
 // -----------------------------------------------------------------------------
 // Models
@@ -276,31 +244,25 @@ const instrumented = (model: LanguageModel.LanguageModel, about: About): Languag
   wrap(model, {
     generate: (method, options) =>
       Effect.withFiber<any, any, any>((fiber) => {
-        const frame = frameOf(fiber)
+        const frame = currentFrame(fiber)
         if (frame === undefined) return generate(model, method, options)
-        return refused(frame) ?? generated(fiber, begin(fiber, frame, about), model, method, options)
+        return refused(frame) ?? generated(fiber, Call.begin(fiber, frame, about), model, method, options)
       }),
     stream: (options) =>
       Stream.unwrap(
         Effect.withFiber<Stream.Stream<any, any, any>, any, Scope.Scope>((fiber) => {
-          const frame = frameOf(fiber)
+          const frame = currentFrame(fiber)
           if (frame === undefined) return Effect.succeed(stream(model, options))
-          return refused(frame) ?? streamed(fiber, begin(fiber, frame, about), model, options)
+          return refused(frame) ?? streamed(fiber, Call.begin(fiber, frame, about), model, options)
         })
       )
   })
-
-/** Counts a call, at once: of two calls at the edge of a budget only one comes through. */
-const begin = (fiber: Fiber.Fiber<any, any>, frame: Frame, about: About): Call => {
-  frame.execution.countModelCall()
-  return new Call(frame, about, fiber.getRef(Purpose))
-}
 
 /** What a call runs with. */
 const contextOf = (fiber: Fiber.Fiber<any, any>, call: Call, method: Method | "streamText"): Context.Context<never> => {
   let context = Context.add(fiber.context, CurrentCall, call)
   const given = fiber.context.mapUnsafe.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
-  const own = given === undefined ? undefined : outside.get(given)
+  const own = given === undefined ? undefined : standIns.get(given)
   if (method === "generateObject") {
     // An answer that does not decode fails the call, and has its usage all the same.
     const user = own === undefined ? given : own.given
@@ -385,89 +347,4 @@ const streamed = (
       )
   )
   return Effect.as(close, parts)
-}
-
-// -----------------------------------------------------------------------------
-// What executions run with
-// -----------------------------------------------------------------------------
-
-const registries = new WeakMap<Registry, Registry>()
-
-const instrumentRegistry = (registry: Registry): Registry => {
-  let known = registries.get(registry)
-  if (known === undefined) {
-    const models = new Map(Array.from(registry.models, ([id, model]) => [id, instrument(model, { id })]))
-    registries.set(registry, (known = { models }))
-    registries.set(known, known)
-  }
-  return known
-}
-
-/** Wraps the models among services. */
-export const instrumentModels = (services: Map<string, unknown>): void => {
-  const model = services.get(keys.model) as LanguageModel.LanguageModel | undefined
-  if (model !== undefined) {
-    const name = services.get(keys.modelName) as string | undefined
-    const provider = services.get(keys.providerName) as string | undefined
-    services.set(keys.model, instrument(model, { name, provider }))
-  }
-  const registry = services.get(keys.models) as Registry | undefined
-  if (registry !== undefined) services.set(keys.models, instrumentRegistry(registry))
-}
-
-/** Prepares the services that bodies run with. */
-export const instrumentServices = (services: Map<string, unknown>): void => {
-  instrumentModels(services)
-  const given = services.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
-  services.set(keys.spanTransformer, watchOutside(given))
-}
-
-/**
- * Calls of models that were provided inside a body, and so are not wrapped: `effect/ai` shows the answer of each to the
- * span transformer of its context.
- */
-const outside = new WeakMap<Telemetry.SpanTransformer, { readonly given: Telemetry.SpanTransformer | undefined }>()
-const watchers = new WeakMap<Telemetry.SpanTransformer, Telemetry.SpanTransformer>()
-
-const watchOutside = (given: Telemetry.SpanTransformer | undefined): Telemetry.SpanTransformer => {
-  if (given === undefined) return watcher
-  if (outside.has(given)) return given
-  let known = watchers.get(given)
-  if (known === undefined) watchers.set(given, (known = makeWatcher(given)))
-  return known
-}
-
-const makeWatcher = (given: Telemetry.SpanTransformer | undefined): Telemetry.SpanTransformer => {
-  const watcher: Telemetry.SpanTransformer = (options) => {
-    const fiber = Fiber.getCurrent()
-    const frame = fiber === undefined ? undefined : frameOf(fiber)
-    if (frame !== undefined) calledOutside(fiber!, frame, options.response)
-    given?.(options)
-  }
-  outside.set(watcher, { given })
-  return watcher
-}
-
-const watcher = makeWatcher(undefined)
-
-const warned = new WeakSet<Host>()
-
-const calledOutside = (fiber: Fiber.Fiber<any, any>, frame: Frame, response: ReadonlyArray<Part>): void => {
-  const about = {
-    name: fiber.context.mapUnsafe.get(keys.modelName) as string | undefined,
-    provider: fiber.context.mapUnsafe.get(keys.providerName) as string | undefined
-  }
-  const call = begin(fiber, frame, about)
-  call.sawAll(response.filter((part) => part.type !== "text-delta"))
-  call.end()
-  const { host } = frame.execution
-  if (warned.has(host)) return
-  warned.add(host)
-  frame.execution.fork(
-    Effect.logWarning(
-      `A model that was provided inside the body of ${frame.execution.workflow} was called: such calls are counted ` +
-        "when they have answered, but not stopped by a budget, and failed ones are not seen; provide the model to " +
-        "the engine's caller, name it in Models.layer, or wrap it with Models.instrumented"
-    )
-  )
 }

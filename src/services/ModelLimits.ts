@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { nextDelay } from "../internal/attempts.ts"
-import { Current } from "../internal/frame.ts"
+import { currentFrame } from "../internal/frame.ts"
 import type { RetryConfig } from "../Retry.ts"
 import { passesOn, refused } from "./ModelCall.ts"
 import { type CallOptions, generate, stream, wrap } from "./ModelWrapper.ts"
@@ -48,7 +48,7 @@ const CurrentPermit = Context.Reference<Permit | undefined>("effect-baton/servic
 
 /** Fails where the execution may make no call: there is nothing to wait for. */
 const notRefused: Effect.Effect<void, any> = Effect.withFiber((fiber) => {
-  const frame = fiber.context.mapUnsafe.get(Current.key) as Current["Service"] | undefined
+  const frame = currentFrame(fiber)
   return (frame === undefined ? undefined : refused(frame)) ?? Effect.void
 })
 

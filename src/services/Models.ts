@@ -1,113 +1,29 @@
 /**
  * Language models by id, and what Baton adds to every call that is made inside an execution.
  */
-import type * as Arr from "effect/Array"
-import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
-import * as Prompt from "effect/ai/Prompt"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as ExecutionPlan from "effect/ExecutionPlan"
-import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { Count, checker, DurationInput } from "../internal/schema.ts"
 import { RetryConfig } from "../Retry.ts"
 import * as AiSdk from "./AiSdk.ts"
-import * as ModelCall from "./ModelCall.ts"
-import { type Limits, limit, watchParts, watchTools } from "./ModelLimits.ts"
-import { type CallOptions, generate, stream, wrap } from "./ModelWrapper.ts"
+import { type About, withAbout } from "./ModelCall.ts"
+import { type Limits, limit } from "./ModelLimits.ts"
+import { Models } from "./ModelRegistry.ts"
+import { instrumentModels } from "./ModelServices.ts"
 import { Price } from "./Price.ts"
 
+export { type Ask, object, text } from "./Ask.ts"
+export { fallback } from "./ModelFallback.ts"
 export type { CallRetry, Limits, RateLimit } from "./ModelLimits.ts"
+export { get, ModelNotFound, Models, Purpose, type Registry, use } from "./ModelRegistry.ts"
 export { Price } from "./Price.ts"
-
-/**
- * No model has this id.
- *
- * **Example** (Reading the message)
- *
- * ```ts
- * import { Models } from "effect-baton"
- *
- * new Models.ModelNotFound({ model: "gtp", known: ["gpt", "haiku"] }).message // => 'No model has the id "gtp"; the known ones are: gpt, haiku'
- * ```
- */
-export class ModelNotFound extends Schema.TaggedError<ModelNotFound>("effect-baton/Models/ModelNotFound")(
-  "ModelNotFound",
-  { model: Schema.String, known: Schema.Array(Schema.String) }
-) {
-  override get message(): string {
-    const known =
-      this.known.length === 0 ? "none are known: provide Models.layer" : `the known ones are: ${this.known.join(", ")}`
-    return `No model has the id "${this.model}"; ${known}`
-  }
-}
-
-/** The models that ids stand for. */
-export type Registry = ModelCall.Registry
-
-/**
- * The models that ids stand for; none unless `Models.layer` is provided.
- *
- * **Example** (Listing the ids)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { Models } from "effect-baton"
- *
- * await Effect.runPromise(Effect.map(Models.Models, ({ models }) => [...models.keys()])) // => []
- * ```
- */
-export const Models = Context.Reference<Registry>("effect-baton/services/Models", {
-  defaultValue: () => ({ models: new Map() })
-})
-
-/**
- * What a model call is for, as its event and its span say it. Default: the name of the step the call stands in.
- *
- * **Example** (Telling what a call is for)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { LanguageModel } from "effect/ai"
- * import { Models } from "effect-baton"
- *
- * const summary = LanguageModel.generateText({ prompt: "Sum it up: ..." }).pipe(
- *   Effect.provideService(Models.Purpose, "summarize")
- * )
- * ```
- */
-export const Purpose: Context.Reference<string> = ModelCall.Purpose
-
-/**
- * The model of an id.
- *
- * **Example** (An unknown id)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { Models } from "effect-baton"
- *
- * await Effect.runPromise(Models.get("gpt").pipe(Effect.flip, Effect.map((error) => error.message))) // => 'No model has the id "gpt"; none are known: provide Models.layer'
- * ```
- */
-export const get = (id: string): Effect.Effect<LanguageModel.LanguageModel, ModelNotFound> =>
-  Effect.flatMap(Models, ({ models }) => {
-    const model = models.get(id)
-    return model === undefined
-      ? Effect.fail(new ModelNotFound({ model: id, known: [...models.keys()] }))
-      : Effect.succeed(model)
-  })
-
-// -----------------------------------------------------------------------------
-// Providing models
-// -----------------------------------------------------------------------------
 
 /** A model object of an AI SDK provider package, as far as it needs to be known here. */
 export interface AiSdkModel {
@@ -276,13 +192,13 @@ const build = (id: string, config: Config, rateLimiter: RateLimiter.RateLimiter)
       return Effect.die(new Error(`Invalid "${path}" of the model "${id}": ${message}, found ${value}`))
     }
     return Effect.map(source(config.model), ({ about, model }) =>
-      limit(ModelCall.withAbout(model, { ...about, id, price: config.price }), id, config, rateLimiter)
+      limit(withAbout(model, { ...about, id, price: config.price }), id, config, rateLimiter)
     )
   })
 
 interface Made {
   readonly model: LanguageModel.LanguageModel
-  readonly about: ModelCall.About
+  readonly about: About
 }
 
 const source = (model: Source): Effect.Effect<Made, unknown, Scope.Scope> => {
@@ -355,250 +271,6 @@ export const instrumented = <ROut, E, R>(
 ): Layer.Layer<ROut | LanguageModel.LanguageModel, E, R> =>
   Layer.flatMap(layer, (context) => {
     const services = new Map(context.mapUnsafe)
-    ModelCall.instrumentModels(services)
+    instrumentModels(services)
     return Layer.succeedContext(Context.makeUnsafe<ROut | LanguageModel.LanguageModel>(services))
   })
-
-/**
- * Runs an effect with the model of an id as its `LanguageModel`.
- *
- * **Example** (Another model for one call)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { LanguageModel } from "effect/ai"
- * import { Models } from "effect-baton"
- *
- * const answer = LanguageModel.generateText({ prompt: "Hi" }).pipe(Models.use("haiku"))
- *
- * await Effect.runPromise(answer.pipe(Effect.flip, Effect.map((error) => error._tag))) // => "ModelNotFound"
- * ```
- */
-export const use: {
-  (
-    id: string
-  ): <A, E, R>(
-    effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | ModelNotFound, Exclude<R, LanguageModel.LanguageModel>>
-  <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    id: string
-  ): Effect.Effect<A, E | ModelNotFound, Exclude<R, LanguageModel.LanguageModel>>
-} = dual(
-  2,
-  <A, E, R>(
-    effect: Effect.Effect<A, E, R>,
-    id: string
-  ): Effect.Effect<A, E | ModelNotFound, Exclude<R, LanguageModel.LanguageModel>> =>
-    Effect.flatMap(get(id), (model) => Effect.provideService(effect, LanguageModel.LanguageModel, model))
-)
-
-/**
- * A model that asks the models of the ids in turn, until one answers.
- *
- * **Details**
- *
- * The next model is asked where one fails with an `AiError` and nothing was shown of its answer: no part of a stream
- * came out, and no tool ran. Each has its own limits and retries, and each call is counted. A used-up budget ends it.
- *
- * **Example** (A second provider for when the first is down)
- *
- * ```ts
- * import { anthropic } from "@ai-sdk/anthropic"
- * import { openai } from "@ai-sdk/openai"
- * import { Models } from "effect-baton"
- *
- * const layer = Models.layer({
- *   gpt: { model: openai("gpt-5"), retry: { attempts: 2, delay: "1 second", backoff: "exponential" } },
- *   claude: anthropic("claude-sonnet-4-5"),
- *   safe: Models.fallback(["gpt", "claude"])
- * }, { default: "safe" })
- * ```
- */
-export const fallback = (
-  ids: Arr.NonEmptyReadonlyArray<string>
-): Layer.Layer<LanguageModel.LanguageModel, ModelNotFound> =>
-  Layer.effect(LanguageModel.LanguageModel, Effect.map(Effect.forEach(ids, get), inTurn))
-
-const inTurn = ([first, ...rest]: ReadonlyArray<LanguageModel.LanguageModel>): LanguageModel.LanguageModel => {
-  const step = (model: LanguageModel.LanguageModel) => ({
-    provide: Context.make(LanguageModel.LanguageModel, model)
-  })
-  const plan = ExecutionPlan.make(step(first), ...rest.map(step))
-  return ModelCall.passesOn(
-    wrap(first, {
-      generate: (method, options) =>
-        Effect.suspend(() => {
-          const turn = new Turn(options)
-          return Effect.withExecutionPlan(
-            turn.effect((model) => generate(model, method, turn.options)),
-            plan
-          )
-        }),
-      stream: (options) =>
-        Stream.suspend(() => {
-          const turn = new Turn(options)
-          return Stream.withExecutionPlan(
-            turn.stream((model) => stream(model, turn.options)),
-            plan
-          )
-        })
-    })
-  )
-}
-
-/** One call of a fallback. A plan goes on after every failure: one that must end it is repeated in place of the rest. */
-class Turn {
-  readonly options: CallOptions
-  private readonly progress = { begun: false }
-  private last: { readonly error: unknown } | undefined = undefined
-
-  constructor(options: CallOptions) {
-    this.options = watchTools(options, this.progress)
-  }
-
-  effect<A>(
-    call: (model: LanguageModel.LanguageModel) => Effect.Effect<A, any, any>
-  ): Effect.Effect<A, any, LanguageModel.LanguageModel> {
-    return Effect.flatMap(LanguageModel.LanguageModel, (model) =>
-      this.last === undefined
-        ? Effect.tapError(call(model), (error) => this.failed(error))
-        : Effect.fail(this.last.error)
-    )
-  }
-
-  stream<A>(
-    call: (model: LanguageModel.LanguageModel) => Stream.Stream<A, any, any>
-  ): Stream.Stream<A, any, LanguageModel.LanguageModel> {
-    return Stream.unwrap(
-      Effect.map(LanguageModel.LanguageModel, (model) =>
-        this.last === undefined
-          ? Stream.tapError(watchParts(call(model), this.progress), (error) => this.failed(error))
-          : Stream.fail(this.last.error)
-      )
-    )
-  }
-
-  private failed(error: unknown): Effect.Effect<void> {
-    if (this.progress.begun || !AiError.isAiError(error)) this.last = { error }
-    return Effect.void
-  }
-}
-
-// -----------------------------------------------------------------------------
-// Asking models
-// -----------------------------------------------------------------------------
-
-/** What a phase asks of a model. */
-export interface Ask {
-  /** What the call is for, e.g. `"classify"`. */
-  readonly purpose: string
-  readonly prompt: string
-  /** Id of the model. Default: the `LanguageModel` in the context. */
-  readonly model?: string | undefined
-}
-
-const ask = <A, E, R>(
-  { model: id, purpose }: Ask,
-  f: (model: LanguageModel.LanguageModel) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | AiError.AiError, R | LanguageModel.LanguageModel> => {
-  const model: Effect.Effect<LanguageModel.LanguageModel, AiError.AiError, LanguageModel.LanguageModel> =
-    id === undefined
-      ? LanguageModel.LanguageModel
-      : Effect.mapError(get(id), (error) =>
-          AiError.make({
-            module: "Models",
-            method: "get",
-            reason: new AiError.InvalidRequestError({ parameter: "model", description: error.message })
-          })
-        )
-  return Effect.provideService(Effect.flatMap(model, f), Purpose, purpose)
-}
-
-/**
- * Asks a model for text.
- *
- * **Details**
- *
- * Fails with `AiError`; an unknown id is its `InvalidRequestError`, which names the known ones.
- *
- * **Example** (A phase that asks a model)
- *
- * ```ts
- * import { Effect, Stream } from "effect"
- * import { LanguageModel } from "effect/ai"
- * import { Models } from "effect-baton"
- *
- * const model = LanguageModel.make({
- *   generateText: () => Effect.succeed([{ type: "text", text: "A haiku." }]),
- *   streamText: () => Stream.empty
- * })
- *
- * await Effect.runPromise(
- *   Models.text({ purpose: "write", prompt: "Write a haiku" }).pipe(
- *     Effect.provideServiceEffect(LanguageModel.LanguageModel, model)
- *   )
- * ) // => "A haiku."
- * ```
- */
-export const text = (question: Ask): Effect.Effect<string, AiError.AiError, LanguageModel.LanguageModel> =>
-  ask(question, (model) => Effect.map(model.generateText({ prompt: question.prompt }), (response) => response.text))
-
-/**
- * Asks a model for a value of a schema.
- *
- * **Details**
- *
- * An answer that is not JSON, or does not fit the schema, is shown to the model once, with what is wrong with it, to be
- * corrected; the second failure is the `AiError`. Both are calls of their own.
- *
- * **Example** (An answer that needs correcting)
- *
- * ```ts
- * import { Effect, Schema, Stream } from "effect"
- * import { LanguageModel } from "effect/ai"
- * import { Models } from "effect-baton"
- *
- * const answers = ['{ "score": "high" }', '{ "score": 0.9 }']
- * const model = LanguageModel.make({
- *   generateText: () => Effect.sync(() => [{ type: "text", text: answers.shift() ?? "" }]),
- *   streamText: () => Stream.empty
- * })
- *
- * await Effect.runPromise(
- *   Models.object({
- *     purpose: "evaluate",
- *     name: "evaluation",
- *     prompt: "Rate it from 0 to 1",
- *     schema: Schema.Struct({ score: Schema.Finite })
- *   }).pipe(Effect.provideServiceEffect(LanguageModel.LanguageModel, model))
- * ) // => { score: 0.9 }
- * ```
- */
-export const object = <A, I extends Record<string, any>>(
-  question: Ask & { readonly schema: Schema.Codec<A, I>; readonly name: string }
-): Effect.Effect<A, AiError.AiError, LanguageModel.LanguageModel> =>
-  ask(question, (model) => {
-    const { name: objectName, prompt, schema } = question
-    return Effect.map(
-      Effect.catch(model.generateObject({ prompt, schema, objectName }), (error) =>
-        AiError.isAiError(error) && error.reason._tag === "StructuredOutputError"
-          ? model.generateObject({ prompt: correction(prompt, error.reason), schema, objectName })
-          : Effect.fail(error)
-      ),
-      (response) => response.value
-    )
-  })
-
-/** The conversation so far, and what is wrong with its last answer. */
-const correction = (prompt: string, { description, responseText }: AiError.StructuredOutputError): Prompt.Prompt =>
-  Prompt.make([
-    { role: "user", content: prompt },
-    ...(responseText === "" ? [] : [{ role: "assistant" as const, content: responseText }]),
-    {
-      role: "user",
-      content:
-        `Your answer was not valid:\n${description}\n\n` +
-        "Answer again, with nothing but a JSON value that fits the schema."
-    }
-  ])

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
@@ -70,6 +70,25 @@ describe("a rate limit", () => {
 })
 
 describe("a limit of concurrency", () => {
+  it.effect("is not waited for by a run whose budget is used up", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script([says("ok"), Effect.never])
+      yield* Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const workflow = Workflow.make("gated", {
+          run: (prompt) => say(prompt).pipe(Effect.tap(Deferred.await(gate)), Effect.andThen(say(prompt)), Effect.orDie)
+        })
+        const spent = yield* start(workflow, "x", { budget: { modelCalls: 1 } })
+        yield* settle
+        const holder = yield* start(once, "x")
+        yield* settle
+        yield* Deferred.succeed(gate, undefined)
+        assert.isTrue(Exit.isFailure(yield* spent.exit))
+        yield* holder.cancel()
+      }).pipe(Effect.provide(Models.layer({ m: { model, concurrency: 1 } })))
+    }).pipe(engine)
+  )
+
   it.effect("is shared by all runs, by streams too, and given back however a call ends", () =>
     Effect.gen(function* () {
       let live = 0

@@ -1,0 +1,123 @@
+/**
+ * How the phases of patterns ask a model.
+ */
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Prompt from "effect/ai/Prompt"
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import { get, Purpose } from "./ModelRegistry.ts"
+
+/** What a phase asks of a model. */
+export interface Ask {
+  /** What the call is for, e.g. `"classify"`. */
+  readonly purpose: string
+  readonly prompt: string
+  /** Id of the model. Default: the `LanguageModel` in the context. */
+  readonly model?: string | undefined
+}
+
+const ask = <A, E, R>(
+  { model: id, purpose }: Ask,
+  f: (model: LanguageModel.LanguageModel) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AiError.AiError, R | LanguageModel.LanguageModel> => {
+  const model: Effect.Effect<LanguageModel.LanguageModel, AiError.AiError, LanguageModel.LanguageModel> =
+    id === undefined
+      ? LanguageModel.LanguageModel
+      : Effect.mapError(get(id), (error) =>
+          AiError.make({
+            module: "Models",
+            method: "get",
+            reason: new AiError.InvalidRequestError({ parameter: "model", description: error.message })
+          })
+        )
+  return Effect.provideService(Effect.flatMap(model, f), Purpose, purpose)
+}
+
+/**
+ * Asks a model for text.
+ *
+ * **Details**
+ *
+ * Fails with `AiError`; an unknown id is its `InvalidRequestError`, which names the known ones.
+ *
+ * **Example** (A phase that asks a model)
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { Models } from "effect-baton"
+ *
+ * const model = LanguageModel.make({
+ *   generateText: () => Effect.succeed([{ type: "text", text: "A haiku." }]),
+ *   streamText: () => Stream.empty
+ * })
+ *
+ * await Effect.runPromise(
+ *   Models.text({ purpose: "write", prompt: "Write a haiku" }).pipe(
+ *     Effect.provideServiceEffect(LanguageModel.LanguageModel, model)
+ *   )
+ * ) // => "A haiku."
+ * ```
+ */
+export const text = (question: Ask): Effect.Effect<string, AiError.AiError, LanguageModel.LanguageModel> =>
+  ask(question, (model) => Effect.map(model.generateText({ prompt: question.prompt }), (response) => response.text))
+
+/**
+ * Asks a model for a value of a schema.
+ *
+ * **Details**
+ *
+ * An answer that is not JSON, or does not fit the schema, is shown to the model once, with what is wrong with it, to be
+ * corrected; the second failure is the `AiError`. Both are calls of their own.
+ *
+ * **Example** (An answer that needs correcting)
+ *
+ * ```ts
+ * import { Effect, Schema, Stream } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { Models } from "effect-baton"
+ *
+ * const answers = ['{ "score": "high" }', '{ "score": 0.9 }']
+ * const model = LanguageModel.make({
+ *   generateText: () => Effect.sync(() => [{ type: "text", text: answers.shift() ?? "" }]),
+ *   streamText: () => Stream.empty
+ * })
+ *
+ * await Effect.runPromise(
+ *   Models.object({
+ *     purpose: "evaluate",
+ *     name: "evaluation",
+ *     prompt: "Rate it from 0 to 1",
+ *     schema: Schema.Struct({ score: Schema.Finite })
+ *   }).pipe(Effect.provideServiceEffect(LanguageModel.LanguageModel, model))
+ * ) // => { score: 0.9 }
+ * ```
+ */
+export const object = <A, I extends Record<string, any>>(
+  question: Ask & { readonly schema: Schema.Codec<A, I>; readonly name: string }
+): Effect.Effect<A, AiError.AiError, LanguageModel.LanguageModel> =>
+  ask(question, (model) => {
+    const { name: objectName, prompt, schema } = question
+    return Effect.map(
+      Effect.catch(model.generateObject({ prompt, schema, objectName }), (error) =>
+        AiError.isAiError(error) && error.reason._tag === "StructuredOutputError"
+          ? model.generateObject({ prompt: correction(prompt, error.reason), schema, objectName })
+          : Effect.fail(error)
+      ),
+      (response) => response.value
+    )
+  })
+
+/** The conversation so far, and what is wrong with its last answer. */
+const correction = (prompt: string, { description, responseText }: AiError.StructuredOutputError): Prompt.Prompt =>
+  Prompt.make([
+    { role: "user", content: prompt },
+    ...(responseText === "" ? [] : [{ role: "assistant" as const, content: responseText }]),
+    {
+      role: "user",
+      content:
+        `Your answer was not valid:\n${description}\n\n` +
+        "Answer again, with nothing but a JSON value that fits the schema."
+    }
+  ])

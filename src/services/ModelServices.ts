@@ -1,0 +1,90 @@
+/**
+ * The models among the services that executions run with.
+ */
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Telemetry from "effect/ai/Telemetry"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { currentFrame, type Frame } from "../internal/frame.ts"
+import type { Host } from "../internal/host.ts"
+import { Call, instrument, keys, type Part, type Registry, standIns } from "./ModelCall.ts"
+
+const registries = new WeakMap<Registry, Registry>()
+
+const instrumentRegistry = (registry: Registry): Registry => {
+  let known = registries.get(registry)
+  if (known === undefined) {
+    const models = new Map(Array.from(registry.models, ([id, model]) => [id, instrument(model, { id })]))
+    registries.set(registry, (known = { models }))
+    registries.set(known, known)
+  }
+  return known
+}
+
+/** Wraps the models among services. */
+export const instrumentModels = (services: Map<string, unknown>): void => {
+  const model = services.get(keys.model) as LanguageModel.LanguageModel | undefined
+  if (model !== undefined) {
+    const name = services.get(keys.modelName) as string | undefined
+    const provider = services.get(keys.providerName) as string | undefined
+    services.set(keys.model, instrument(model, { name, provider }))
+  }
+  const registry = services.get(keys.models) as Registry | undefined
+  if (registry !== undefined) services.set(keys.models, instrumentRegistry(registry))
+}
+
+/** Prepares the services that bodies run with. */
+export const instrumentServices = (services: Map<string, unknown>): void => {
+  instrumentModels(services)
+  const given = services.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
+  services.set(keys.spanTransformer, watchOutside(given))
+}
+
+/**
+ * Calls of models that were provided inside a body, and so are not wrapped: `effect/ai` shows the answer of each to the
+ * span transformer of its context.
+ */
+const watchers = new WeakMap<Telemetry.SpanTransformer, Telemetry.SpanTransformer>()
+
+const watchOutside = (given: Telemetry.SpanTransformer | undefined): Telemetry.SpanTransformer => {
+  if (given === undefined) return watcher
+  if (standIns.has(given)) return given
+  let known = watchers.get(given)
+  if (known === undefined) watchers.set(given, (known = makeWatcher(given)))
+  return known
+}
+
+const makeWatcher = (given: Telemetry.SpanTransformer | undefined): Telemetry.SpanTransformer => {
+  const watcher: Telemetry.SpanTransformer = (options) => {
+    const fiber = Fiber.getCurrent()
+    const frame = fiber === undefined ? undefined : currentFrame(fiber)
+    if (frame !== undefined) calledOutside(fiber!, frame, options.response)
+    given?.(options)
+  }
+  standIns.set(watcher, { given })
+  return watcher
+}
+
+const watcher = makeWatcher(undefined)
+
+const warned = new WeakSet<Host>()
+
+const calledOutside = (fiber: Fiber.Fiber<any, any>, frame: Frame, response: ReadonlyArray<Part>): void => {
+  const about = {
+    name: fiber.context.mapUnsafe.get(keys.modelName) as string | undefined,
+    provider: fiber.context.mapUnsafe.get(keys.providerName) as string | undefined
+  }
+  const call = Call.begin(fiber, frame, about)
+  call.sawAll(response.filter((part) => part.type !== "text-delta"))
+  call.end()
+  const { host } = frame.execution
+  if (warned.has(host)) return
+  warned.add(host)
+  frame.execution.fork(
+    Effect.logWarning(
+      `A model that was provided inside the body of ${frame.execution.workflow} was called: such calls are counted ` +
+        "when they have answered, but not stopped by a budget, and failed ones are not seen; provide the model to " +
+        "the engine's caller, name it in Models.layer, or wrap it with Models.instrumented"
+    )
+  )
+}

@@ -1,0 +1,51 @@
+/**
+ * The text that a model streams, on its way to the events of an execution.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { Tag } from "../internal/eventLog.ts"
+import type { Frame } from "../internal/frame.ts"
+
+const enoughText = 256
+const longestWaitMillis = 50
+
+/** The text of a stream: told when there is enough of it, or when it waited long enough; nothing waits for a reader. */
+export class TextDeltas {
+  private readonly frame: Frame
+  private text = ""
+  private block: string | undefined = undefined
+  private timer: Fiber.Fiber<unknown> | undefined = undefined
+
+  constructor(frame: Frame) {
+    this.frame = frame
+  }
+
+  add(block: string | undefined, text: string): void {
+    if (block !== this.block) this.flush()
+    this.block = block
+    this.text += text
+    if (this.text.length >= enoughText) this.flush()
+    else if (this.timer === undefined && this.text !== "") this.timer = this.frame.execution.fork(this.wait)
+  }
+
+  private get wait(): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.sleep(longestWaitMillis),
+      Effect.sync(() => {
+        this.timer = undefined
+        this.flush()
+      })
+    )
+  }
+
+  flush(): void {
+    if (this.text === "") return
+    this.frame.execution.append(Tag.TextDelta, this.frame, { text: this.text })
+    this.text = ""
+  }
+
+  close(): void {
+    this.flush()
+    this.timer?.interruptUnsafe()
+  }
+}
