@@ -54,13 +54,36 @@ export const begin = (execution: ExecutionImpl): void => {
   execution.shallow(launch, execution)
 }
 
+/**
+ * Takes up an attempt that began before: its body runs again over what is recorded. `spentMillis` is how long its clock
+ * ran, `undefined` when it struck.
+ */
+export const restore = (execution: ExecutionImpl, spentMillis: number | undefined): void => {
+  execution.root = new Frame(execution, undefined, "", 1, 0)
+  const timeout = execution.options.timeout
+  if (timeout !== undefined && spentMillis !== undefined) startTimer(execution, toConfig(timeout), spentMillis)
+  execution.shallow(launch, execution)
+}
+
+/** Takes up the wait for the next attempt. */
+export const restoreRetry = (execution: ExecutionImpl, remainingMillis: number): void => {
+  const wait = Effect.gen(function* () {
+    if (remainingMillis > 0) yield* Effect.sleep(remainingMillis)
+    while (execution.isHeld) yield* execution.gate
+    return true
+  })
+  waitBetween(execution, wait, Exit.void)
+}
+
 /** Runs the body; at once, as far as it does not wait. */
 const launch = (execution: ExecutionImpl): void => {
   // A cancel may come between the begin and a start over the scheduler.
   const { root } = execution
   if (root === undefined || execution.fiber !== undefined) return
   const scope = Scope.makeUnsafe()
-  const context = Context.add(Context.add(execution.context, Current, root), Scope.Scope, scope)
+  const { context: outer, journal } = execution
+  const provided = journal === undefined ? outer : journal.bodyContext(outer)
+  const context = Context.add(Context.add(provided, Current, root), Scope.Scope, scope)
   const fiber = Effect.runForkWith(context)(body(execution, root))
   watch(execution, fiber, scope)
 }
@@ -70,7 +93,8 @@ const body = (execution: ExecutionImpl, root: Frame): Effect.Effect<unknown, unk
     // A scheduler may let the run settle, or its time run out, before the first operation.
     if (execution.root !== root) return Effect.interrupt
     execution.fiber = fiber
-    if (execution.timedOut !== undefined) return Effect.interrupt
+    // Where a journal knows how far the body went before, it goes there again, and is interrupted then.
+    if (execution.timedOut !== undefined && execution.journal === undefined) return Effect.interrupt
     const effect = execution.definition.body(execution.run.input) as Effect.Effect<unknown, unknown>
     if (!isTraced(fiber.cache)) return effect
     const span = startSpan(fiber.cache, execution.clock, `attempt ${execution.attempt}`, {})
@@ -180,6 +204,11 @@ const retry = (execution: ExecutionImpl, error: unknown, exit: Exit.Exit<any, an
     while (execution.isHeld) yield* execution.gate
     return true
   })
+  waitBetween(execution, wait, exit)
+}
+
+/** Begins the next attempt if the wait says so; else the run ends with `exit`. */
+const waitBetween = (execution: ExecutionImpl, wait: Effect.Effect<boolean>, exit: Exit.Exit<any, any>): void => {
   const fiber = Effect.runForkWith(execution.beside)(wait)
   // A callback may have cancelled the run meanwhile.
   if (execution.outcome !== undefined) return fiber.interruptUnsafe()
@@ -234,11 +263,11 @@ export const isRetryable = (policy: Retry.Retry, error: unknown): Effect.Effect<
 
 // -- timeouts -----------------------------------------------------------------
 
-const startTimer = (execution: ExecutionImpl, config: TimeoutConfig): void => {
+const startTimer = (execution: ExecutionImpl, config: TimeoutConfig, spentMillis = 0): void => {
   execution.timeout = {
     config,
     active: config.clock === "active",
-    remainingMillis: Duration.toMillis(config.duration),
+    remainingMillis: Math.max(0, Duration.toMillis(config.duration) - spentMillis),
     since: 0,
     fiber: undefined
   }

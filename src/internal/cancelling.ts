@@ -92,6 +92,9 @@ const mark = (execution: ExecutionImpl, reason: string | undefined): boolean => 
   return true
 }
 
+/** Goes on with a cancel that was accepted before the process ended. */
+export const goOn = (execution: ExecutionImpl): void => stop(execution)
+
 const stop = (execution: ExecutionImpl): void => {
   if (execution.outcome !== undefined) return
   if (execution.children !== undefined && execution.children.size > 0) {

@@ -34,6 +34,8 @@ import { Current, Frame } from "./frame.ts"
 import { Hooks } from "./hooks.ts"
 import type { Host } from "./host.ts"
 import { Interceptor } from "./intercept.ts"
+import type { Journal, StepCodec } from "./journal.ts"
+import * as journaled from "./journaled.ts"
 import * as people from "./people.ts"
 import type { RunImpl } from "./run.ts"
 import { checker, show } from "./schema.ts"
@@ -78,6 +80,19 @@ const read = (error: unknown): { readonly error: string; readonly message: strin
 export const mainError = (cause: Cause.Cause<unknown>): unknown =>
   Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
 
+/** What a journal knows of an execution. */
+export interface Restored {
+  readonly status: Run.RunStatus
+  readonly attempt: number
+  readonly paused: boolean
+  readonly outsideRequests: number
+  readonly progress: { readonly newest: Progress; readonly depth: number } | undefined
+  readonly usage: Usage
+}
+
+/** Stands where the outcome of an execution would, once it was let go. */
+export const abandoned: Exit.Exit<never> = Exit.die("abandoned")
+
 /**
  * Takes an effect's first operation right away, for a caller that returns the rest to the fiber's loop: a fiber may be
  * interrupted between two operations, and a frame that was entered has to be left.
@@ -103,6 +118,8 @@ export class ExecutionImpl implements Execution<any, any> {
   readonly clock: Clock.Clock
   readonly startedAt: number
   readonly log: EventLog
+  /** Where a durable engine writes down what happens. */
+  readonly journal: Journal | undefined
   /** What attempts, callbacks and timers run with; let go when the execution settles. */
   context: Context.Context<never>
 
@@ -155,14 +172,21 @@ export class ExecutionImpl implements Execution<any, any> {
   private hooks: Hooks | undefined = undefined
   private span: Tracer.Span | undefined = undefined
 
-  constructor(run: RunImpl, host: Host, context: Context.Context<never>, parent: ExecutionImpl | undefined) {
+  constructor(
+    run: RunImpl,
+    host: Host,
+    context: Context.Context<never>,
+    parent: ExecutionImpl | undefined,
+    journal?: Journal
+  ) {
     this.run = run
+    this.journal = journal
     this.host = host
     this.context = context
     this.parent = parent
     this.options = run.options
     this.clock = Context.get(context, Clock.Clock)
-    this.startedAt = this.clock.currentTimeMillisUnsafe()
+    this.startedAt = journal === undefined ? this.clock.currentTimeMillisUnsafe() : journal.startedAt
     this.log = new EventLog(host.eventLimit)
     this.budgeted = this.options.budget !== undefined || parent?.budgeted === true
     this.interceptor = context.mapUnsafe.get(Interceptor.key) as Interceptor | undefined
@@ -233,7 +257,43 @@ export class ExecutionImpl implements Execution<any, any> {
     this.flushHooks()
     this.hooks = undefined
     this.context = Context.empty()
-    this.notify(exit)
+    if (this.journal === undefined) this.notify(exit)
+    else this.journal.settled(exit, () => this.notify(exit))
+  }
+
+  /** Takes up what a journal knows of an execution that went on elsewhere or before. */
+  restore(known: Restored): void {
+    this.state = known.status
+    this.attempt = known.attempt
+    this.paused = known.paused
+    if (known.paused) this.holds++
+    this.outsideRequests = known.outsideRequests
+    this.progressDepth = known.progress?.depth ?? maxFrames
+    this.newestProgress = known.progress?.newest
+    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) e.steps += known.usage.steps
+    this.addUsage(known.usage)
+    if (this.options.retry?.mode === "resume") this.recorded = new Map()
+  }
+
+  /** Lets go of everything without an end: somebody else goes on with it, or this process does later. */
+  abandon(): void {
+    if (this.outcome !== undefined) return
+    this.outcome = abandoned
+    attempts.stopTimers(this)
+    for (const request of people.list(this)) {
+      request.stopTimer?.()
+      request.stopDelivery?.()
+    }
+    const { fiber } = this
+    this.fiber = undefined
+    this.root = undefined
+    this.gated = undefined
+    this.people = undefined
+    this.observers = undefined
+    this.whenChildless = undefined
+    if (fiber === undefined) return
+    this.host.adopt(fiber)
+    fiber.interruptUnsafe()
   }
 
   private endWith(transition: "complete" | "fail" | "cancel", exit: Exit.Exit<any, any>): void {
@@ -322,7 +382,8 @@ export class ExecutionImpl implements Execution<any, any> {
   }
 
   append(tag: number, frame: Frame | undefined, fields: unknown, now: number = this.now()): void {
-    this.log.append(tag, now, frame, fields)
+    if (this.journal === undefined) this.log.append(tag, now, frame, fields)
+    else this.journal.append(tag, now, frame, fields)
   }
 
   logged(frame: Frame, level: string, message: string): void {
@@ -364,8 +425,12 @@ export class ExecutionImpl implements Execution<any, any> {
     name: string,
     key: string | undefined,
     work: Effect.Effect<A, E, R>,
-    control?: (work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    control?: (work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+    codec?: StepCodec
   ): Effect.Effect<A, E | BudgetExceeded, R> {
+    if (this.journal !== undefined) {
+      return journaled.step(this, this.journal, fiber, frame, name, key, work, control, codec)
+    }
     if (!this.isLive(frame)) return Effect.interrupt
     if (this.isHeld) return Effect.flatMap(this.gate, () => this.step(fiber, frame, name, key, work, control))
     if (this.budgeted) {
@@ -382,9 +447,17 @@ export class ExecutionImpl implements Execution<any, any> {
       this.append(Tag.StepCompleted, child, { durationMillis: 0, reused: true })
       return reused as Exit.Exit<A>
     }
-    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) e.steps++
-    const run = this.interceptor === undefined ? work : this.interceptor(work, child)
+    this.countStep()
+    const run = this.intercepted(work, child)
     return this.within(fiber, frame, child, control === undefined ? run : control(run), "step")
+  }
+
+  countStep(): void {
+    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) e.steps++
+  }
+
+  intercepted<A, E, R>(work: Effect.Effect<A, E, R>, frame: Frame): Effect.Effect<A, E, R> {
+    return this.interceptor === undefined ? work : this.interceptor(work, frame)
   }
 
   /** Runs an effect in a scope of its own: what it does is found under the scope's name. */
@@ -401,12 +474,14 @@ export class ExecutionImpl implements Execution<any, any> {
     return this.within(fiber, frame, child, body, undefined)
   }
 
-  private within<A, E, R>(
+  /** Runs an effect in a frame; `ended` takes the place of what is done at a step's end. */
+  within<A, E, R>(
     fiber: Fiber.Fiber<unknown, unknown>,
     frame: Frame,
     child: Frame,
     body: Effect.Effect<A, E, R>,
-    kind: "step" | undefined
+    kind: "step" | undefined,
+    ended?: (exit: Exit.Exit<A, E>) => Effect.Effect<void> | undefined
   ): Effect.Effect<A, E, R> {
     const previous = fiber.context
     let context = Context.add(previous, Current, child)
@@ -423,6 +498,7 @@ export class ExecutionImpl implements Execution<any, any> {
       fiber.setContext(previous)
       frame.leave(child)
       if (span !== undefined) endSpan(span, this.clock, exit)
+      if (ended !== undefined) return ended(exit)
       if (kind !== undefined && this.isLive(child)) this.stepEnded(child, exit)
       return undefined
     })
@@ -445,11 +521,12 @@ export class ExecutionImpl implements Execution<any, any> {
   }
 
   /** Starts another run as a child of this one. */
-  startChild(frame: Frame, run: RunImpl, key: string | undefined): Effect.Effect<ExecutionImpl> {
+  startChild(frame: Frame, run: RunImpl, key: string | undefined): Effect.Effect<Execution<any, any>> {
     return Effect.withFiber((fiber) => {
       if (!this.isLive(frame) || this.cancelled !== undefined) return Effect.interrupt
       const child = frame.enter(run.workflow.name, key, 0)
       if (child === undefined) return duplicate("child", frame, run.workflow.name, key)
+      if (this.journal !== undefined) return this.journal.startChild(this, fiber, child, run)
       const recorded = this.recorded?.get(child.path) as ExecutionImpl | undefined
       if (recorded !== undefined) {
         frame.leave(child)

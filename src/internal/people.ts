@@ -12,6 +12,7 @@ import type { InvalidOptions } from "../RunError.ts"
 import { type Fields, Lazy, Tag } from "./eventLog.ts"
 import { duplicate, type ExecutionImpl, toInvalidOptions } from "./execution.ts"
 import { Frame } from "./frame.ts"
+import type { Journal } from "./journal.ts"
 import { type Answer, type Decision, type Pending, PendingApproval, PendingInput } from "./request.ts"
 import { merge } from "./run.ts"
 import { checker, DurationInput } from "./schema.ts"
@@ -35,7 +36,8 @@ const remove = (execution: ExecutionImpl, request: Pending): boolean => {
   return true
 }
 
-const find = (execution: ExecutionImpl, id: string): Pending | undefined => {
+/** An open request by its id. */
+export const find = (execution: ExecutionImpl, id: string): Pending | undefined => {
   const open = execution.people
   if (open === undefined) return undefined
   if (open instanceof Map) return open.get(id)
@@ -96,6 +98,7 @@ export const ask = (
   const execution = frame.execution
   if (!execution.isLive(frame)) return Effect.interrupt
   if (Result.isFailure(made)) return Effect.fail(made.failure)
+  if (execution.journal !== undefined) return askJournaled(execution.journal, frame, name, key, made.success)
   if (execution.isHeld) return askLater(frame, name, key, made)
   const request = made.success
   // What is entered has to be left, so it is entered where an interrupt finds its way out.
@@ -116,6 +119,39 @@ const askLater = (
   key: string | undefined,
   made: Result.Result<Pending, InvalidOptions>
 ): Effect.Effect<any, any> => Effect.flatMap(frame.execution.gate, () => ask(frame, name, key, made))
+
+/** The same where a journal knows what was asked and answered before. */
+const askJournaled = (
+  journal: Journal,
+  frame: Frame,
+  name: "approval" | "input",
+  key: string | undefined,
+  request: Pending
+): Effect.Effect<any, any> => {
+  const { execution } = frame
+  const child = frame.enter(name, key, execution.now())
+  if (child === undefined) return duplicate("request", frame, name, key)
+  const known = journal.reopen(request, child)
+  if (known === true) return wait(request, child)
+  if (known !== undefined) return leaving(known, child)
+  if (journal.frozen) return leaving(journal.stall, child)
+  const reused = execution.recorded?.get(child.path)
+  if (reused !== undefined) {
+    frame.leave(child)
+    return reused as Exit.Exit<unknown>
+  }
+  if (!execution.isHeld) return wait(request, child)
+  return Effect.flatMap(
+    Effect.onInterrupt(execution.gate, () => Effect.sync(() => frame.leave(child))),
+    () => (execution.isLive(child) ? wait(request, child) : Effect.interrupt)
+  )
+}
+
+const leaving = (settlement: Effect.Effect<unknown, unknown>, child: Frame): Effect.Effect<unknown, unknown> =>
+  Effect.onExitPrimitive(settlement, () => {
+    child.parent?.leave(child)
+    return undefined
+  })
 
 const wait = (request: Pending, frame: Frame): Effect.Effect<any, any> =>
   Effect.callback((resume) => waitIn(request, frame, resume))
@@ -147,15 +183,8 @@ export const askFromOutside = (
     if (Result.isFailure(made)) return Effect.fail(made.failure)
     const request = made.success
     return Effect.callback((resume) => {
-      const outside = (execution.outside ??= new Frame(
-        execution,
-        new Frame(execution, undefined, "", 1, 0),
-        "handle",
-        1,
-        0
-      ))
       // Callers outside know nothing of each other, so every request gets a number of its own.
-      const child = outside.enter(name, String(++execution.outsideRequests), execution.now())!
+      const child = outside(execution, name, ++execution.outsideRequests, execution.now())
       execution.hold(1)
       open(request, child)
       const stop = execution.observe(() => resume(execution.whileLive(() => Effect.never)))
@@ -173,6 +202,25 @@ export const askFromOutside = (
     })
   })
 
+const outside = (execution: ExecutionImpl, name: "approval" | "input", n: number, now: number): Frame => {
+  const body = new Frame(execution, undefined, "", 1, 0)
+  execution.outside ??= new Frame(execution, body, "handle", 1, 0)
+  return execution.outside.enter(name, String(n), now)!
+}
+
+/** Takes up a request from outside whose asker may be gone: it still holds the body until the answer. */
+export const reopenOutside = (
+  execution: ExecutionImpl,
+  request: Pending,
+  name: "approval" | "input",
+  n: number,
+  startedAt: number
+): void => {
+  execution.hold(1)
+  open(request, outside(execution, name, n, startedAt))
+  request.resume = () => execution.hold(-1)
+}
+
 const open = (request: Pending, frame: Frame): void => {
   const { execution } = frame
   request.open(frame)
@@ -187,10 +235,12 @@ const open = (request: Pending, frame: Frame): void => {
 const expireLater = (request: Pending): void => {
   const { execution } = request.frame
   const fiber = Effect.runForkWith(execution.context)(
-    Effect.andThen(Effect.sleep(request.timeoutMillis!), () =>
+    Effect.andThen(Effect.sleep(request.remainingMillis), () =>
       Effect.sync(() => {
         request.stopTimer = undefined
-        if (request.settlement === undefined) decide(request, request.expire(execution.startedAt + execution.now()))
+        if (request.settlement !== undefined) return
+        if (execution.journal === undefined) expire(request, execution.startedAt + execution.now())
+        else execution.journal.expire(request)
       })
     )
   )
@@ -211,10 +261,18 @@ export const answer = (execution: ExecutionImpl, requestId: string, said: Answer
     }
     const result = request.respond(said, execution.startedAt + execution.now())
     if (Result.isFailure(result)) return Effect.fail(result.failure)
-    execution.append(Tag.RequestAnswered, request.frame, new Answered(request, said))
-    if (result.success !== undefined) decide(request, result.success)
+    answered(request, said, result.success)
     return Effect.void
   })
+
+/** Writes an answer down that was found valid, and settles the request if it decides it. */
+export const answered = (request: Pending, said: Answer, decision: Decision | undefined): void => {
+  request.frame.execution.append(Tag.RequestAnswered, request.frame, new Answered(request, said))
+  if (decision !== undefined) decide(request, decision)
+}
+
+/** Settles a request whose time is up. */
+export const expire = (request: Pending, now: number): void => decide(request, request.expire(now))
 
 /** What became of a request that is no longer open, as far as its event is kept. */
 const settledOutcome = (execution: ExecutionImpl, requestId: string): RequestOutcome | undefined =>
@@ -224,7 +282,7 @@ const settledOutcome = (execution: ExecutionImpl, requestId: string): RequestOut
   )?.outcome
 
 /** What the event of a request's end says. */
-class Settled extends Lazy {
+export class Settled extends Lazy {
   readonly request: Pending
   readonly outcome: RequestOutcome
 

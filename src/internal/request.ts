@@ -56,8 +56,13 @@ abstract class Base extends Lazy {
   }
 
   /** Epoch milliseconds. */
-  protected get createdAt(): number {
+  get createdAt(): number {
     return this.frame.execution.startedAt + this.frame.startedAt
+  }
+
+  /** How long it stays open from now on. */
+  get remainingMillis(): number {
+    return Math.max(0, this.timeoutMillis! - (this.frame.execution.now() - this.frame.startedAt))
   }
 
   /** Made when somebody reads it: most requests are answered by whoever listed them. */
@@ -119,7 +124,7 @@ export class PendingApproval extends Base {
     return "Approval" as const
   }
   private responses: ReadonlyArray<Approval> = none
-  private readonly options: ApprovalOptions
+  readonly options: ApprovalOptions
 
   constructor(message: string, options: ApprovalOptions) {
     super(message, options.timeout)
@@ -141,6 +146,11 @@ export class PendingApproval extends Base {
     }
     if (approvers === undefined && this.timeoutMillis === undefined) return request
     return { ...request, ...this.expiry, ...(approvers === undefined ? {} : { approvers }) }
+  }
+
+  /** Takes up the answers that were given before. */
+  restore(responses: ReadonlyArray<Approval>): void {
+    this.responses = responses
   }
 
   respond(answer: Answer, now: number): Result.Result<Decision | undefined, AnswerError> {
@@ -190,7 +200,7 @@ export class PendingInput extends Base {
   get kind() {
     return "Input" as const
   }
-  private readonly schema: Schema.Codec<unknown, unknown>
+  readonly schema: Schema.Codec<unknown, unknown>
 
   constructor(message: string, schema: Schema.Codec<any, any>, timeout: Duration.Input | undefined) {
     super(message, timeout)

@@ -1,0 +1,67 @@
+/**
+ * What an execution needs of a durable engine: the place where everything that happens is written down, and where a
+ * replay finds what happened before. Executions in memory have none, and pay one check where a hook stands.
+ */
+import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Execution } from "../Execution.ts"
+import type { Boundary } from "../Workflow.ts"
+import type { ExecutionImpl } from "./execution.ts"
+import type { Frame } from "./frame.ts"
+import type { Pending, Settlement } from "./request.ts"
+import type { RunImpl } from "./run.ts"
+
+/** How a step's end is written down. */
+export interface StepCodec {
+  readonly output?: Boundary<any> | undefined
+  readonly error?: Boundary<any> | undefined
+}
+
+export interface Journal {
+  /** When the execution started, in epoch milliseconds. */
+  readonly startedAt: number
+  /** No new work begins: the body only goes as far as it went before. */
+  readonly frozen: boolean
+  /** Steps whose work is going on right now. */
+  inFlight: number
+  /** Writes an event down, unless a replay repeats it. */
+  readonly append: (tag: number, offsetMillis: number, frame: Frame | undefined, fields: unknown) => void
+  /** Ends when everything that was written down so far is on disk. */
+  readonly flush: Effect.Effect<void>
+  /** What the body of an attempt runs with. */
+  readonly bodyContext: (context: Context.Context<never>) => Context.Context<never>
+  /** What the work of a step runs with. */
+  readonly stepContext: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** How a step of this attempt ended, if that is known. */
+  readonly stepResult: (path: string, codec: StepCodec | undefined) => Effect.Effect<any, any> | undefined
+  /** The result of a step of an earlier attempt, or of another run, where this one may use it. */
+  readonly reusable: (path: string, codec: StepCodec | undefined) => Exit.Exit<any, any> | undefined
+  /** Whether a step of this attempt began before, and was cut off. */
+  readonly hasBegun: (path: string) => boolean
+  /** Writes the end of a step down; ends when it is on disk. */
+  readonly stepEnded: (
+    frame: Frame,
+    exit: Exit.Exit<unknown, unknown>,
+    durationMillis: number,
+    codec: StepCodec | undefined
+  ) => Effect.Effect<void> | undefined
+  /**
+   * What became of a request that was opened in this attempt before: how it was settled, or `true` when it is still
+   * open, and then the request is made what it was; `undefined` when it is new.
+   */
+  readonly reopen: (request: Pending, frame: Frame) => Settlement | true | undefined
+  /** The time of a request is up. */
+  readonly expire: (request: Pending) => void
+  /** Waits until something else than new work ends the wait. */
+  readonly stall: Effect.Effect<never>
+  readonly startChild: (
+    parent: ExecutionImpl,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    frame: Frame,
+    run: RunImpl
+  ) => Effect.Effect<Execution<any, any>>
+  /** Told of the end; tells those who wait for it once it is on disk. */
+  readonly settled: (exit: Exit.Exit<any, any>, tell: (exit: Exit.Exit<any, any>) => void) => void
+}
