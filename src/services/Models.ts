@@ -251,6 +251,8 @@ export const fromAiSdk = AiSdk.layer
  * budget does not stop it, and its failed calls are not seen. To that end the context of a body has a span transformer
  * of `effect/ai`; it calls the one in the context of the starter, but hides one that only a model was built with.
  *
+ * A `LanguageModel` of your own that calls a wrapped one is a call of its own, beside the one it makes.
+ *
  * **Example** (A model for one part of a body)
  *
  * ```ts

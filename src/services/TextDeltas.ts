@@ -21,6 +21,8 @@ export class TextDeltas {
   }
 
   add(block: string | undefined, text: string): void {
+    // What outlives its run or attempt has nobody to tell, and may start no timer.
+    if (!this.frame.execution.isLive(this.frame)) return
     if (block !== this.block) this.flush()
     this.block = block
     this.text += text

@@ -4,6 +4,8 @@ import { Deferred, Effect, Layer, Logger, Schema, Stream } from "effect"
 import { AiError, Chat, LanguageModel, Model, Telemetry, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Engine, type Event, Execution, Models, Step, Workflow } from "effect-baton"
+import { vi } from "vitest"
+import type { ExecutionImpl } from "../../src/internal/execution.ts"
 import { count, history, settle, start } from "../support/executions.ts"
 import { delta, down, finish, says, script } from "../support/models.ts"
 
@@ -456,6 +458,29 @@ describe("a stream in an execution", () => {
         calls(execution).map((event) => [event.error, event.outputTokens]),
         [[undefined, 0]]
       )
+    }).pipe(engine)
+  )
+
+  it.effect("that outlives its run tells nothing more and leaves no timer", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says(""), [
+        Stream.concat(
+          Stream.make(delta("early")),
+          Stream.concat(Stream.drain(Stream.fromEffect(Effect.sleep("1 second"))), Stream.make(delta("late"), finish()))
+        )
+      ])
+      const stream = Stream.runDrain(LanguageModel.streamText({ prompt: "x" }))
+      const workflow = Workflow.make("daemon", {
+        run: () => Effect.as(Effect.andThen(Effect.forkDetach(stream), Effect.sleep("100 millis")), "done")
+      })
+      const execution = yield* start(workflow, "x").pipe(provideModel(model))
+      yield* TestClock.adjust("100 millis")
+      yield* execution.result
+      assert.deepStrictEqual(deltas(execution), ["early"])
+      const forked = vi.spyOn(execution as ExecutionImpl, "fork")
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual([deltas(execution), forked.mock.calls.length], [["early"], 0])
     }).pipe(engine)
   )
 
