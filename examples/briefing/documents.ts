@@ -1,7 +1,7 @@
 /**
  * The documents on the desk: Markdown and text files, read from files and folders and cut into sections.
  */
-import { Array, Effect, FileSystem, Path, type PlatformError, Schema } from "effect"
+import { Effect, FileSystem, Path, type PlatformError, Schema } from "effect"
 import * as Markdown from "./extractive/Markdown.ts"
 import { countWords } from "./extractive/Terms.ts"
 
@@ -20,7 +20,7 @@ export type Section = typeof Section.Type
 export const Document = Schema.Struct({
   /** The path as found, from the path that was asked for; names the document everywhere else. */
   name: Schema.String,
-  /** The first heading, or the file's name. */
+  /** What its front matter or its first heading calls it, or the path. */
   title: Schema.String,
   text: Schema.String,
   words: Schema.Int,
@@ -40,8 +40,14 @@ export class NoDocuments extends Schema.TaggedError<NoDocuments>()("NoDocuments"
 export const fromText = (name: string, text: string): Document => {
   const lines = text.split(/\r?\n/)
   const headings = Markdown.parse(text).filter((block) => block._tag === "Heading")
-  const title = headings.find(({ level }) => level === 1)?.text ?? headings[0]?.text ?? name
-  const starts = [{ level: 0, line: -1, text: title }, ...headings]
+  const frontMatter = /^---\r?\n(.*?)\r?\n---\r?\n/s.exec(text)?.[1]
+  const title =
+    headings.find(({ level }) => level === 1)?.text ??
+    /^title: *(["']?)(.+)\1\s*$/m.exec(frontMatter ?? "")?.[2] ??
+    headings[0]?.text ??
+    name
+  const first = frontMatter === undefined ? -1 : frontMatter.split("\n").length + 1
+  const starts = [{ level: 0, line: first, text: title }, ...headings]
   const sections = starts.flatMap(({ level, line, text: heading }, index): ReadonlyArray<Section> => {
     const under = lines.slice(line + 1, starts[index + 1]?.line)
     const text = (/^ {0,3}[=-]{2,}\s*$/.test(under[0] ?? "") && level > 0 ? under.slice(1) : under).join("\n").trim()
@@ -54,9 +60,9 @@ export const fromText = (name: string, text: string): Document => {
  * Sections as parts of at most `words` words, for a model to read one by one: short neighbours share a part, a section
  * that is longer is cut between its paragraphs.
  */
-export const parts = (document: Document, words: number): ReadonlyArray<Section> => {
+export const parts = ({ sections }: Pick<Document, "sections">, words: number): ReadonlyArray<Section> => {
   const parts: Array<Section> = []
-  for (const piece of document.sections.flatMap((section) => cut(section, words))) {
+  for (const piece of sections.flatMap((section) => cut(section, words))) {
     const last = parts.at(-1)
     const heading = `${"#".repeat(Math.max(1, piece.level))} ${piece.heading}`
     const text = `${last?.text}\n\n${heading}\n\n${piece.text}`
@@ -83,40 +89,64 @@ const cut = (section: Section, words: number): ReadonlyArray<Section> => {
   return packed.map((text) => ({ ...section, text: text.trim(), words: countWords(text) }))
 }
 
+/** A file or folder that is there, but can not be read. */
+export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", {
+  path: Schema.String,
+  problem: Schema.String
+}) {
+  override get message() {
+    return `Cannot read ${this.path} (${this.problem}): make it readable, or leave it out`
+  }
+
+  static from(path: string) {
+    return ({ reason }: PlatformError.PlatformError) => new Unreadable({ path, problem: reason._tag })
+  }
+}
+
 /** Reads files and folders, each document once, in the order of the paths and of the names below them. */
 export const read: (
   paths: ReadonlyArray<string>
-) => Effect.Effect<
-  ReadonlyArray<Document>,
-  NoDocuments | PlatformError.PlatformError,
-  FileSystem.FileSystem | Path.Path
-> = Effect.fn("Documents.read")(function* (paths) {
-  const found = yield* Effect.forEach(paths, find)
-  const names = Array.dedupe(found.flat())
-  return yield* Effect.forEach(names, readDocument, { concurrency: 8 })
-})
+) => Effect.Effect<ReadonlyArray<Document>, NoDocuments | Unreadable, FileSystem.FileSystem | Path.Path> =
+  Effect.fnUntraced(function* (paths) {
+    const seen = new Set<string>()
+    const names = yield* Effect.forEach(paths, (path) => find(path, seen))
+    return yield* Effect.forEach(names.flat(), readDocument, { concurrency: 8 })
+  })
 
 const readDocument = Effect.fnUntraced(function* (name: string) {
   const fs = yield* FileSystem.FileSystem
-  return fromText(name, yield* fs.readFileString(name))
+  const text = yield* Effect.mapError(fs.readFileString(name), Unreadable.from(name))
+  return fromText(name, text)
 })
 
 const readable = /\.(md|markdown|txt)$/i
 /** Folders that hold other people's or generated text. */
 const skipped = /^(\..*|node_modules|dist|out)$/
 
-const find = Effect.fnUntraced(function* (start: string) {
+/** The documents at a path. What was `seen` is left out: links can lead in circles, and paths into each other. */
+const find = Effect.fnUntraced(function* (start: string, seen: Set<string>) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const walk: (at: string) => Effect.Effect<ReadonlyArray<string>, PlatformError.PlatformError> = Effect.fnUntraced(
-    function* (at) {
-      const info = yield* fs.stat(at)
-      if (info.type === "File") return at === start || readable.test(at) ? [at] : []
-      if (info.type !== "Directory") return []
-      const names = (yield* fs.readDirectory(at)).filter((name) => !skipped.test(name)).toSorted()
-      return (yield* Effect.forEach(names, (name) => walk(path.join(at, name)))).flat()
-    }
-  )
-  const names = (yield* fs.exists(start)) ? yield* walk(start) : []
-  return names.length > 0 ? names : yield* new NoDocuments({ path: start })
+  let found = 0
+  const walk: (at: string) => Effect.Effect<ReadonlyArray<string>, Unreadable> = Effect.fnUntraced(function* (at) {
+    const [real, info] = yield* Effect.all([fs.realPath(at), fs.stat(at)]).pipe(Effect.mapError(Unreadable.from(at)))
+    const isDocument = info.type === "File" && (at === start || readable.test(at))
+    if (isDocument || seen.has(real)) found++
+    if (seen.has(real)) return []
+    seen.add(real)
+    if (isDocument) return [at]
+    if (info.type !== "Directory") return []
+    const entries = yield* Effect.mapError(fs.readDirectory(at), Unreadable.from(at))
+    const names = entries.filter((name) => !skipped.test(name)).toSorted()
+    return (yield* Effect.forEach(names, (name) => walkIfThere(path.join(at, name)))).flat()
+  })
+  /** A link that leads nowhere is nothing to read. */
+  const walkIfThere = (at: string) =>
+    Effect.catchIf(
+      walk(at),
+      ({ problem }) => problem === "NotFound",
+      () => Effect.succeed([])
+    )
+  const names = yield* walkIfThere(start)
+  return found > 0 ? names : yield* new NoDocuments({ path: start })
 })
