@@ -14,8 +14,8 @@
  *   ...
  *   </text>
  *
- * Each function gives the options of the call, so that a phase reads
- * `LanguageModel.generateObject(Prompts.facts({ title, text, limit: 5 }))`.
+ * Each function gives what `Models.text` or `Models.object` takes, so that a phase reads
+ * `Models.object(Prompts.facts({ title, text, limit: 5 }))`.
  */
 import { Schema } from "effect"
 import type { Document } from "./documents.ts"
@@ -59,14 +59,6 @@ export const Plan = Schema.Struct({
   )
 })
 
-/** Scores are 0 to 1. */
-const Score = Schema.Number.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
-export const Evaluation = Schema.Struct({
-  score: Score,
-  feedback: Schema.String,
-  criteria: Schema.Array(Schema.Struct({ name: Schema.String, score: Score, feedback: Schema.String }))
-})
-
 /** A titled text the model is to read. */
 export interface Material {
   readonly title: string
@@ -87,7 +79,8 @@ export interface Worker {
 
 /** Which kind of document this is, from its name, its headings and its first words. */
 export const classify = (document: Document) => ({
-  objectName: "classification",
+  purpose: "classify",
+  name: "classification",
   schema: Classification,
   prompt: write({
     task: "classify",
@@ -102,6 +95,7 @@ export const classify = (document: Document) => ({
 
 /** A section in at most so many sentences. */
 export const summarise = (options: Material & { readonly sentences: number }) => ({
+  purpose: "summarise",
   prompt: write({
     task: "summarise",
     limit: `${options.sentences} sentences`,
@@ -113,7 +107,8 @@ export const summarise = (options: Material & { readonly sentences: number }) =>
 
 /** What a document states that can be checked. */
 export const facts = (options: Material & { readonly limit: number }) => ({
-  objectName: "facts",
+  purpose: "facts",
+  name: "facts",
   schema: Facts,
   prompt: write({
     task: "facts",
@@ -126,7 +121,8 @@ export const facts = (options: Material & { readonly limit: number }) => ({
 
 /** What a document leaves open. */
 export const questions = (options: Material & { readonly limit: number }) => ({
-  objectName: "questions",
+  purpose: "questions",
+  name: "questions",
   schema: Questions,
   prompt: write({
     task: "questions",
@@ -143,7 +139,8 @@ export const plan = (options: {
   readonly workers: ReadonlyArray<Worker>
   readonly documents: ReadonlyArray<{ readonly name: string; readonly kind: Kind; readonly words: number }>
 }) => ({
-  objectName: "plan",
+  purpose: "plan",
+  name: "plan",
   schema: Plan,
   prompt: write({
     task: "plan",
@@ -167,6 +164,7 @@ export const overview = (options: {
   readonly headings: ReadonlyArray<string>
   readonly material: ReadonlyArray<Material>
 }) => ({
+  purpose: "overview",
   prompt: write({
     task: "overview",
     limit: `${options.words} words`,
@@ -185,36 +183,13 @@ export const tighten = (options: {
   readonly headings: ReadonlyArray<string>
   readonly material: ReadonlyArray<Material>
 }) => ({
+  purpose: "tighten",
   prompt: write({
     task: "tighten",
     limit: `${options.words} words`,
     lists: { Headings: options.headings, Feedback: options.feedback.split("\n").filter((line) => line !== "") },
     instructions:
       "Rewrite the draft so that the feedback is met; keep what is good. Take anything new from the texts. Answer with the new overview only.",
-    draft: options.draft,
-    material: options.material
-  })
-})
-
-/** How good an overview is. */
-export const evaluate = (options: {
-  readonly draft: string
-  readonly words: number
-  readonly headings: ReadonlyArray<string>
-  readonly material: ReadonlyArray<Material>
-  readonly criteria: ReadonlyArray<{ readonly name: string; readonly description: string }>
-}) => ({
-  objectName: "evaluation",
-  schema: Evaluation,
-  prompt: write({
-    task: "evaluate",
-    limit: `${options.words} words`,
-    lists: {
-      Headings: options.headings,
-      Criteria: options.criteria.map(({ description, name }) => `${name}: ${description}`)
-    },
-    instructions:
-      "Score the draft from 0 to 1 by each criterion and as a whole, and say what to change. Quote headings it leaves out.",
     draft: options.draft,
     material: options.material
   })

@@ -4,7 +4,7 @@
 import { Effect, type Schema } from "effect"
 import type { AiError } from "effect/ai"
 import { attention, factual, openness, pointsElsewhere } from "./Attention.ts"
-import { coverer, measure } from "./Measure.ts"
+import { coverer } from "./Measure.ts"
 import * as Rank from "./Rank.ts"
 import * as Request from "./Request.ts"
 import * as Sentence from "./Sentence.ts"
@@ -213,25 +213,6 @@ const tighten: Task = Effect.fnUntraced(function* (request) {
   return text(candidates.filter((one) => picked.includes(one)))
 })
 
-const evaluate: Task = Effect.fnUntraced(function* (request) {
-  const words = yield* Request.limit(request)
-  const headings = yield* Request.list(request, "Headings")
-  const measures = measure(yield* Request.draft(request), { words, headings, material: request.texts })
-  const criteria = yield* Effect.forEach(yield* Request.list(request, "Criteria"), (line) => {
-    const name = line.split(":")[0]!
-    const measured = measures.find((measure) => measure.name === name)
-    return measured === undefined
-      ? Request.refuse("Criteria", measures.map(({ name }) => name).join(", "), `cannot measure "${name}"`)
-      : Effect.succeed({ ...measured })
-  })
-  if (criteria.length === 0) return yield* Request.refuse("Criteria", "at least one entry", "there is nothing to score")
-  return value({
-    score: criteria.reduce((sum, { score }) => sum + score, 0) / criteria.length,
-    feedback: criteria.flatMap(({ feedback }) => (feedback === "" ? [] : [feedback])).join("\n"),
-    criteria
-  })
-})
-
 const tasks: Readonly<Record<string, Task>> = {
   classify,
   summarise,
@@ -239,8 +220,7 @@ const tasks: Readonly<Record<string, Task>> = {
   questions,
   plan,
   overview,
-  tighten,
-  evaluate
+  tighten
 }
 
 /** What the model has to say to a prompt, or why it cannot. */

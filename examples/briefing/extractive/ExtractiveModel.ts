@@ -7,8 +7,8 @@
  * - **What it understands.** Prompts in the form that `../prompts.ts` describes: a `Task:` line, which says what is asked
  *   for, a `Limit:` line, lists such as `Headings:`, and material in `<text title="...">` and `<draft>`. Other words,
  *   which are for models that read them, it passes over.
- * - **What it answers.** The tasks `summarise`, `overview` and `tighten` with text; `classify`, `facts`, `questions`,
- *   `plan` and `evaluate` with what the JSON Schema of the request asks for. With no fitting sentence in the material
+ * - **What it answers.** The tasks `summarise`, `overview` and `tighten` with text; `classify`, `facts`, `questions`
+ *   and `plan` with what the JSON Schema of the request asks for. With no fitting sentence in the material
  *   the answer is no text, or an empty list.
  * - **What it refuses**, with an `AiError` whose reason says what to change: a prompt without a task or a field the task
  *   needs (`InvalidRequestError`, naming the field), a schema with a field it has no value for
