@@ -4,14 +4,17 @@ import { terms } from "./Terms.ts"
 
 /** Leans on a sentence that will not stand before it. */
 const leaning =
-  /^(?:this|that|these|those|it|its|they|them|he|she|such|both|here|there|then|so|thus|but|and|or|also|however|therefore|otherwise|instead|hence|still|moreover|furthermore|again|for (?:example|instance)|in (?:this|that|these|which) |as (?:above|before|a result)|the (?:former|latter|above|following)|to do (?:this|so)|if (?:so|not))\b/i
+  /^(?:\(|note:|(?:this|that|these|those|it|its|they|them|he|she|such|both|here|there|then|so|thus|but|and|or|also|however|therefore|otherwise|instead|hence|still|moreover|furthermore|again|for (?:example|instance)|in (?:this|that|these|which) |as (?:above|before|a result)|the (?:former|latter|above|following)|to do (?:this|so)|if (?:so|not))\b)/i
 /** Points elsewhere, or shows something that an excerpt does not show. */
 const pointing =
-  /^(?:(?:also )?see|check out|read|click|please|visit|refer|source:|to (?:learn|find out|read) more|learn more|let's|let us|for (?:\w+ )?(?:more|information|details|examples?))\b|https?:\/\/|\b(?:following|below|example above|shown above|as follows)\b/i
+  /^(?:(?:also )?see|check out|read|click|please|visit|refer|source:|to (?:learn|find out|read) more|learn more|follow the|let's|let us|for (?:\w+ )?(?:more|information|details|examples?))\b|https?:\/\/|\b(?:following|below|example above|shown above|as follows)\b/i
 export const pointsElsewhere = ({ text }: Sentence): boolean => pointing.test(text)
 /** Stands in every project. */
 const boilerplate =
-  /\b(?:licen[cs]ed under|all rights reserved|copyright|contributions? (?:are|is) welcome|pull requests?|sponsor|donat|feel free|reach out|have any questions|star this|join (?:us|our)|discord|twitter|stack overflow|without warranty)\b/i
+  /\b(?:licen[cs]ed under|all rights reserved|copyright|contributions? (?:\w+ ){0,5}(?:are|is) (?:\w+ )?welcome|love to hear|community|stay up to date|pull requests?|sponsor|donat|feel free|reach out|have any questions|star this|join (?:us|our)|discord|twitter|stack overflow|without warranty)\b/i
+
+/** Speaks of its authors. */
+const ours = /^(?:we|we'[rv]e|we'(?:d|ll)|our|i|i'[mv]e?)\b/i
 
 /** Says what something is. */
 const defining = /^(?:\S+\s){1,5}(?:is|are|provides|offers|lets|allows|enables)\s/i
@@ -29,9 +32,9 @@ export const attention =
       (sentence.place === "item" ? 0.8 : sentence.place === "quote" ? 0.9 : 1) *
       (sentence.words < 8 || sentence.words > 40 ? 0.7 : 1) *
       (/^`[^`]+`:/.test(sentence.text) ? 0.6 : 1) *
-      (leaning.test(sentence.text) ? 0.5 : 1) *
+      (leaning.test(sentence.text) || ours.test(sentence.text) ? 0.5 : 1) *
       (pointing.test(sentence.text) ? 0.3 : 1) *
-      (boilerplate.test(sentence.text) ? 0.1 : 1) *
+      (boilerplate.test(sentence.text) ? 0 : 1) *
       (/[?!]["'”’)]*$/.test(sentence.text) ? 0.5 : 1)
     )
   }
@@ -52,7 +55,10 @@ const inviting = /^(?:want|have|need|looking|interested|ready|got|why not|curiou
 
 const patterns: ReadonlyArray<readonly [weight: number, pattern: RegExp]> = [
   [1, /\b(?:TODO|TBD|TBC|FIXME|XXX)\b/],
-  [1, /\b(?:open (?:question|issue|point)s?|to be (?:decided|determined|defined|confirmed|discussed|clarified))\b/i],
+  [
+    1,
+    /\b(?:open (?:question|issue|point)s?|(?:is|are|remains?|still|yet) to be (?:decided|determined|defined|confirmed|discussed|clarified))\b/i
+  ],
   [
     0.9,
     /\b(?:unclear|(?:is|are|was|remains|still) (?:undecided|unresolved|unverified|unknown|untested|undocumented))\b/i

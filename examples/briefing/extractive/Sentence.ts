@@ -100,7 +100,7 @@ const isWhole = (text: string, opensParagraph: boolean): boolean => {
     count(prose, /[\p{L}\s\ue000-\uf8ff]/gu) / prose.length >= 0.8 &&
     count(prose, code) / words <= 0.3 &&
     count(prose, /\(/g) === count(prose, /\)/g) &&
-    !/[{}|<>=·→•]|->|\]\(|\w\((?!s\))|https?:\/\/\S+$/.test(prose) &&
+    !/^[\p{N}.]+:|[{}|<>=·→•]|->|\]\(|\w\((?!s\))|https?:\/\/\S+$/u.test(prose) &&
     !/`[^`]{50,}`/.test(text)
   )
 }
