@@ -1,0 +1,69 @@
+/** How an execution is watched. */
+import { Console, Effect, Stream } from "effect"
+import type { Event, Execution, HumanChannel } from "effect-baton"
+import * as Tree from "./Tree.ts"
+
+export interface View {
+  /** The execution as seen so far. */
+  readonly tree: Tree.Node
+  /** Shows an execution until it has settled. */
+  readonly follow: (execution: Execution.Execution<unknown, unknown>) => Effect.Effect<void>
+  /** A channel to a person who sits in front of this view: questions and view take turns. */
+  readonly beside: (channel: HumanChannel.HumanChannel) => HumanChannel.HumanChannel
+}
+
+/** A line for each thing that a reader of a log wants to know. */
+export const lines = (workflow: string): View => {
+  const tree = Tree.empty(workflow)
+  const tell = teller(tree)
+  return {
+    tree,
+    beside: (channel) => channel,
+    follow: (execution) =>
+      Stream.runForEach(execution.events, (event) => {
+        Tree.update(tree, event)
+        const line = tell(event)
+        return line === undefined ? Effect.void : Console.log(line)
+      })
+  }
+}
+
+const teller = (tree: Tree.Node) => {
+  const tenths = new Map<string, number>()
+  const place = (path: string) => (path === "" ? tree.name : path)
+
+  return (event: Event.Event): string | undefined => {
+    const at = place(event.path)
+    switch (event._tag) {
+      case "StepCompleted":
+        return event.path.includes("/") ? undefined : `${at}: done in ${Tree.duration(event.durationMillis)}`
+      case "Progressed": {
+        // Of what is long, every tenth part; of what is deep inside, nothing.
+        if (event.path.split("/").length > 2) return undefined
+        const tenth = event.total === 0 ? 0 : Math.floor((10 * event.current) / event.total)
+        if (tenths.get(event.path) === tenth || (event.path.includes("/") && tenth < 10)) return undefined
+        tenths.set(event.path, tenth)
+        const of = event.total === 0 ? "" : ` ${event.current}/${event.total}`
+        return `${at}:${of}${event.message === undefined ? "" : ` ${event.message}`}`
+      }
+      case "StepRetried":
+        return `${at}: try ${event.attempt} failed, ${event.message}`
+      case "StepFailed":
+        return event.interrupted ? undefined : `${at}: failed, ${event.message}`
+      case "RetryScheduled":
+        return `${at}: attempt ${event.attempt} failed, ${event.message}`
+      case "TimedOut":
+        return `${at}: timed out after ${Tree.duration(event.afterMillis)}`
+      case "RequestOpened":
+        return `${at}: ${event.message}`
+      case "RequestAnswered":
+        return `${at}: ${event.approved === false ? "no" : "yes"}, says ${event.by ?? "somebody"}`
+      case "CancelRequested":
+        return `${at}: cancelling${event.reason === undefined ? "" : `, ${event.reason}`}`
+      case "Logged":
+        return event.level === "Debug" || event.level === "Trace" ? undefined : `${at}: ${event.message}`
+      default:
+        return undefined
+    }
+  }
+}
