@@ -36,7 +36,9 @@ const header = (request: HumanRequest, nowMillis: number): string => {
     about.push(`expects ${shapeOf(request.jsonSchema)}`)
   }
   if (request.expiresAt !== undefined) {
-    about.push(`expires in ${Duration.format(Duration.millis(Math.max(0, request.expiresAt.getTime() - nowMillis)))}`)
+    about.push(
+      `expires in ${Duration.format(Duration.seconds(Math.ceil(Math.max(0, request.expiresAt.getTime() - nowMillis) / 1000)))}`
+    )
   }
   return `\n? ${title(request)}\n${about.map((line) => `  ${clean(line)}\n`).join("")}`
 }

@@ -11,7 +11,9 @@ const isJson = (u: unknown): u is Json => Predicate.isObject(u)
 const list = (u: unknown): ReadonlyArray<Json> => (Array.isArray(u) ? u.filter(isJson) : [])
 
 const referenceOf = (schema: Json): string | undefined =>
-  Predicate.isString(schema.$ref) ? schema.$ref.split("/").at(-1)! : undefined
+  Predicate.isString(schema.$ref)
+    ? schema.$ref.split("/").at(-1)!.replaceAll("~1", "/").replaceAll("~0", "~")
+    : undefined
 
 /** The schema a reference stands for, with everything that must hold in one place. */
 const resolve = (schema: Json, root: Json): Json => {

@@ -3,14 +3,29 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import type * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import { show } from "../internal/schema.ts"
 import { CheckFailed } from "./Check.ts"
 
+/** Not `Equal`, which remembers what it compared: the checks compare arrays that grow. */
+const same = (a: unknown, b: unknown): boolean => {
+  if (Object.is(a, b)) return true
+  if (!Predicate.isObjectKeyword(a) || !Predicate.isObjectKeyword(b)) return false
+  if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
+  if (a instanceof Date) return a.getTime() === (b as Date).getTime()
+  if (a instanceof Set)
+    return a.size === (b as Set<unknown>).size && [...a].every((value) => (b as Set<unknown>).has(value))
+  const keys = Object.keys(a)
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && same(a[key as keyof typeof a], b[key as keyof typeof b]))
+  )
+}
+
 /** Two values are the same, as far down as they go. */
 export const equal = <A>(what: string, actual: A, expected: A): Effect.Effect<void, CheckFailed> =>
-  Equal.equals(actual, expected)
+  same(actual, expected)
     ? Effect.void
     : Effect.fail(new CheckFailed({ what, expected: show(expected, 2000), actual: show(actual, 2000) }))
 

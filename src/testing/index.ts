@@ -3,6 +3,7 @@
  * channels as checks that any implementation can run.
  */
 export * as Check from "./Check.ts"
+export * as EngineContract from "./EngineContract.ts"
 export * as Faults from "./Faults.ts"
 export * as HumanChannelContract from "./HumanChannelContract.ts"
 export * as RunStoreContract from "./RunStoreContract.ts"

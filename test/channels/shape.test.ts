@@ -7,7 +7,7 @@ const json = (schema: Schema.Codec<any, any>) => {
   return { ...document.schema, $defs: document.definitions }
 }
 
-class Machine extends Schema.Class<Machine>("Machine")({
+class Machine extends Schema.Class<Machine>("shop/Machine")({
   name: Schema.String,
   cores: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)))
 }) {}
