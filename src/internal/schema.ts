@@ -10,8 +10,18 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 
+const units = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"] as const
+
+/** An object of units, such as a `Temporal.Duration`; any other object would be taken for one without any. */
+const isUnits = (u: Record<PropertyKey, unknown>): boolean =>
+  Object.keys(u).every((key) => units.some((unit) => unit === key)) &&
+  units.some((unit) => u[unit] !== undefined) &&
+  units.every((unit) => u[unit] === undefined || (typeof u[unit] === "number" && !Number.isNaN(u[unit])))
+
 const isDurationInput = (u: unknown): u is Duration.Input => {
   if (Number.isNaN(u)) return false
+  if (Array.isArray(u) && u.some(Number.isNaN)) return false
+  if (Predicate.isObject(u) && !Duration.isDuration(u) && !isUnits(u)) return false
   return Option.match(Duration.fromInput(u as Duration.Input), {
     onNone: () => false,
     onSome: (duration) => !Duration.isNegative(duration)
@@ -82,9 +92,11 @@ const at = (value: unknown, path: ReadonlyArray<PropertyKey>): unknown =>
 const segment = (s: unknown): PropertyKey =>
   Predicate.isObjectKeyword(s) && "key" in s ? (s as { readonly key: PropertyKey }).key : (s as PropertyKey)
 
-/** The first problem of an issue, with the value that stands at its path in `input`. */
+/** The first of an issue's deepest problems: of a union's members the one that fits best has it. With the value that stands at its path in `input`. */
 export const problem = (issue: SchemaIssue.Issue, input: unknown): Problem => {
-  const first = formatIssues(issue).issues[0]
+  const { issues } = formatIssues(issue)
+  const depth = Math.max(...issues.map((each) => each.path?.length ?? 0))
+  const first = issues.find((each) => (each.path?.length ?? 0) === depth)
   const path = (first?.path ?? []).map(segment)
   return {
     path: path.map(String).join("."),
