@@ -11,7 +11,6 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { BudgetExceeded } from "../Budget.ts"
@@ -279,11 +278,11 @@ const define = (name: string, options: AnyOptions) => {
       }
       frame?.execution.report(frame, { current, total })
 
-      const work = (fiber: Fiber.Fiber<unknown, unknown>, subtask: Subtask): Effect.Effect<any, any, any> => {
-        const run = Effect.suspend(() => (worker as (subtask: Subtask) => Effect.Effect<any, any, any>)(subtask))
-        const group = currentFrame(fiber)
-        return group === undefined ? run : group.execution.step(fiber, group, subtask.id, undefined, run)
-      }
+      const work = (subtask: Subtask): Effect.Effect<any, any, any> =>
+        phase(
+          subtask.id,
+          Effect.suspend(() => (worker as (subtask: Subtask) => Effect.Effect<any, any, any>)(subtask))
+        )
       const call = ({ id, prompt }: Subtask): Effect.Effect<any, any, any> =>
         part(id, undefined, worker as Workflow.Workflow<string, any, any, any>, prompt)
       const succeeded = ({ id }: Subtask, data: any, startedAt: number): SubtaskSuccess<any> =>
@@ -292,16 +291,14 @@ const define = (name: string, options: AnyOptions) => {
         settled({ id, success: false, error, durationMs: clock.currentTimeMillisUnsafe() - startedAt })
 
       const failFast = (subtask: Subtask) =>
-        Effect.withFiber((fiber) => {
+        Effect.suspend(() => {
           const startedAt = clock.currentTimeMillisUnsafe()
-          return Effect.map(isWorkflow ? call(subtask) : work(fiber, subtask), (data) =>
-            succeeded(subtask, data, startedAt)
-          )
+          return Effect.map(isWorkflow ? call(subtask) : work(subtask), (data) => succeeded(subtask, data, startedAt))
         })
       const collect = (subtask: Subtask) =>
-        Effect.withFiber((fiber) => {
+        Effect.suspend(() => {
           const startedAt = clock.currentTimeMillisUnsafe()
-          return Effect.matchCauseEffect(isWorkflow ? call(subtask) : work(fiber, subtask), {
+          return Effect.matchCauseEffect(isWorkflow ? call(subtask) : work(subtask), {
             onSuccess: (data) => Effect.succeed<SubtaskResult<any, any>>(succeeded(subtask, data, startedAt)),
             onFailure: (cause) => {
               const error = collectable(cause)
