@@ -91,7 +91,7 @@ export interface Execution<out Output, out Error = never> {
   ) => Effect.Effect<A, InvalidOptions | InputTimedOut | RunSettled>
   readonly approve: (requestId: string, options?: AnswerOptions) => Effect.Effect<void, AnswerError>
   readonly reject: (requestId: string, options?: AnswerOptions) => Effect.Effect<void, AnswerError>
-  /** Answers an input request with a value in its encoded form. */
+  /** Answers an input request with a value in its JSON form, as its `jsonSchema` describes it. */
   readonly answer: (
     requestId: string,
     value: unknown,

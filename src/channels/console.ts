@@ -73,7 +73,7 @@ type Next = "done" | "again" | "next-person"
  *
  * ```ts
  * import { Effect } from "effect"
- * import * as Channel from "effect-baton/channels/HumanChannel"
+ * import * as Channel from "effect-baton/HumanChannel"
  *
  * const both = Effect.map(Channel.makeConsole({ by: "ada" }), (terminal) => Channel.all([terminal, Channel.inbox]))
  *
@@ -172,7 +172,7 @@ export const makeConsole = (
  *
  * ```ts
  * import { Layer } from "effect"
- * import * as Channel from "effect-baton/channels/HumanChannel"
+ * import * as Channel from "effect-baton/HumanChannel"
  *
  * Layer.isLayer(Channel.layerConsoleWith({ by: "ada" })) // => true
  * ```
@@ -200,7 +200,7 @@ export const layerConsoleWith = (options: ConsoleOptions): Layer.Layer<never, ne
  * ```ts
  * import { Effect, Layer, Queue, Terminal } from "effect"
  * import { Engine, Execution, Workflow } from "effect-baton"
- * import * as Channel from "effect-baton/channels/HumanChannel"
+ * import * as Channel from "effect-baton/HumanChannel"
  *
  * const ask = Workflow.make("ask", {
  *   run: (question) => Effect.map(Execution.waitForApproval(question), (answer) => `${answer.approved}: ${answer.reason}`)

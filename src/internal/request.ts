@@ -196,6 +196,14 @@ export class PendingApproval extends Base {
   }
 }
 
+/** A JSON Schema that stands on its own. */
+const jsonSchema = (schema: Schema.Constraint): unknown => {
+  const document = Schema.toJsonSchemaDocument(schema)
+  return Object.keys(document.definitions).length === 0
+    ? document.schema
+    : { ...document.schema, $defs: document.definitions }
+}
+
 export class PendingInput extends Base {
   get kind() {
     return "Input" as const
@@ -217,7 +225,7 @@ export class PendingInput extends Base {
       message: this.message,
       createdAt: new Date(this.createdAt),
       ...this.expiry,
-      jsonSchema: Schema.toJsonSchemaDocument(this.schema).schema,
+      jsonSchema: jsonSchema(this.schema),
       responses: []
     }
   }
@@ -233,7 +241,7 @@ export class PendingInput extends Base {
         })
       )
     }
-    return Result.mapBoth(SchemaParser.decodeUnknownResult(this.schema)(answer.value), {
+    return Result.mapBoth(SchemaParser.decodeUnknownResult(Schema.toCodecJson(this.schema))(answer.value), {
       onSuccess: (value): Decision => ({ outcome: "answered", settlement: Effect.succeed(value) }),
       onFailure: (issue) => {
         const { path, value, message } = problem(issue, answer.value)

@@ -99,7 +99,7 @@ export interface Options
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"
  * import { MockLanguageModelV4 } from "ai/test"
- * import * as AiSdk from "effect-baton/services/AiSdk"
+ * import * as AiSdk from "effect-baton/AiSdk"
  *
  * const model = new MockLanguageModelV4({ // or openai("gpt-5"), anthropic("claude-haiku-4-5"), ...
  *   doGenerate: {
@@ -193,7 +193,7 @@ export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<La
  *
  * ```ts
  * import { openai } from "@ai-sdk/openai"
- * import * as AiSdk from "effect-baton/services/AiSdk"
+ * import * as AiSdk from "effect-baton/AiSdk"
  *
  * // The key is read from OPENAI_API_KEY at the first call; a missing one is an `AuthenticationError`.
  * const Gpt = AiSdk.layer(openai("gpt-5"), { reasoning: "low", maxOutputTokens: 1000 })
