@@ -78,7 +78,8 @@ export class EventLog {
   append(tag: number, offsetMillis: number, frame: Frame | undefined, fields: unknown): void {
     if (this.ended) return
     const i = this.used
-    this.slots[i] = offsetMillis * tagBase + tag
+    // A clock may have fractions, or be put back.
+    this.slots[i] = Math.max(0, Math.floor(offsetMillis)) * tagBase + tag
     this.slots[i + 1] = frame
     this.slots[i + 2] = fields
     this.used = i + width
