@@ -27,6 +27,7 @@ import * as cancelling from "../internal/cancelling.ts"
 import { ExecutionImpl } from "../internal/execution.ts"
 import { hookTimeout } from "../internal/hooks.ts"
 import type { Host } from "../internal/host.ts"
+import { randomOf } from "../internal/id.ts"
 import { capture } from "../internal/logging.ts"
 import type { Pending } from "../internal/request.ts"
 import type { RunImpl } from "../internal/run.ts"
@@ -256,9 +257,8 @@ class MemoryEngine implements Host {
   // -- what the engine tells ------------------------------------------------
 
   private findNumbered(id: string): ExecutionImpl | undefined {
-    const match = /^run_([0-9a-z]{9,})([0-9a-z]{11})$/.exec(id)
-    if (match === null) return undefined
-    const execution = this.byNumber.get(Number.parseInt(match[2], 36))
+    const random = randomOf(id)
+    const execution = random === undefined ? undefined : this.byNumber.get(random)
     return execution?.id === id ? execution : undefined
   }
 
