@@ -94,7 +94,7 @@ export type Declares<E, Error> = [Exclude<E, RunError | AiError.AiError>] extend
   : { readonly error: Boundary<NoInfer<Exclude<E, RunError | AiError.AiError>>> }
 
 /** Asks for an `output` schema where the output is not what the one in use describes. */
-export type Gives<A, Output> = [A] extends [Output] ? unknown : { readonly output: Boundary<A> }
+export type Gives<A, Output> = [A] extends [Output] ? unknown : { readonly output: Boundary<NoInfer<A>> }
 
 /** Asks for a workflow of another input. */
 export type Takes<Input, W, Field extends string> = [W] extends [Any]
