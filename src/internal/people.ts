@@ -161,6 +161,13 @@ const waitIn = (
   frame: Frame,
   resume: (settlement: Effect.Effect<unknown, unknown>) => void
 ): Effect.Effect<void> | undefined => {
+  request.open(frame)
+  // Names and keys with slashes can make one path of two places, which live in different frames.
+  if (frame.execution.people !== undefined && find(frame.execution, request.id) !== undefined) {
+    frame.parent?.leave(frame)
+    resume(duplicate("request", frame.parent!, frame.segment, undefined))
+    return undefined
+  }
   open(request, frame)
   if (request.settlement === undefined) {
     request.resume = resume
