@@ -1,0 +1,73 @@
+/**
+ * The durable engines, loaded when they are used: who runs in memory loads neither a database nor a cluster.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Engine } from "../services/Engine.ts"
+
+/** Settings of a durable engine. */
+export interface DurableOptions {
+  /**
+   * How long an execution that only waits for people or time stays in memory. Shorter saves memory (a resident one costs
+   * about 10 kB), longer saves reading its events again. Default: `"10 seconds"`.
+   */
+  readonly idle?: Duration.Input | undefined
+  /** How often this process looks for what others wrote: the latency of their answers. Default: `"100 millis"`. */
+  readonly pollInterval?: Duration.Input | undefined
+  /** How long a shutdown lets running steps go on. Default: `"15 seconds"`. */
+  readonly grace?: Duration.Input | undefined
+  /** How often a run may take its process down, without getting any further, before it is failed. Default: 10. */
+  readonly maxCrashes?: number | undefined
+  /** Whether this process runs anything; one that does not watches, answers and cancels. Default: `true`. */
+  readonly runs?: boolean | undefined
+}
+
+/** Settings of the durable engine on SQLite. */
+export interface SqliteOptions extends DurableOptions {
+  /** Path of the database; the folder must exist, the file is created. */
+  readonly filename: string
+  /**
+   * What a commit waits for. `"normal"` survives a crash of the process, and loses the last moments when the machine
+   * loses power; `"full"` survives that too and takes about three times as long a commit. Default: `"normal"`.
+   */
+  readonly synchronous?: "normal" | "full" | undefined
+}
+
+/**
+ * The durable engine in one process, on a SQLite file.
+ *
+ * **Details**
+ *
+ * Runs survive the end of the process at any point: start it again, register the workflow by starting a run of it, and
+ * they go on where they were. Steps whose end is recorded do not run again. Handles are found by id, from any process
+ * that opens the file.
+ *
+ * **Gotchas**
+ *
+ * One process runs; others open the file with `runs: false` to watch, answer and cancel. Callbacks in the options of a
+ * run are code, which is not stored: after a crash those of the workflow's `defaults` stand in for them. Work outside of
+ * steps is done again when a run goes on; what must not belongs in a step, also in finalizers.
+ *
+ * **Example** (A run that a crash would not end)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Step, Workflow } from "effect-baton"
+ *
+ * const greet = Workflow.make("greet", {
+ *   run: (name) => Step.make("compose", { run: Effect.succeed(`Hello ${name}`) })
+ * })
+ *
+ * const program = greet.execute("Ada", { id: "greeting-1" })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerSqlite({ filename: ":memory:" })))) // => "Hello Ada"
+ * ```
+ */
+export const layerSqlite = (options: SqliteOptions): Layer.Layer<Engine> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("./durable/layer.ts")),
+      (durable) => durable.layerSqlite(options)
+    )
+  )

@@ -1,0 +1,55 @@
+/**
+ * A durable engine that dies at a chosen write, as a process would: nothing more is written, nobody is told anything.
+ * What it did stays in its file, where another one goes on.
+ */
+
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Engine } from "../../services/Engine.ts"
+import type { Settings } from "./engine.ts"
+import { Durable, layerSqlite } from "./layer.ts"
+import type { Strike } from "./writer.ts"
+
+/** The path of a database in a folder of its own, which goes with the scope. */
+export const temporaryFile = Effect.map(
+  Effect.acquireRelease(
+    Effect.promise(() => mkdtemp(join(tmpdir(), "baton-"))),
+    (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
+  ),
+  (folder) => join(folder, "runs.db")
+)
+
+/** Runs a program on an engine that may die; `undefined` when it did, and then how many writes it had made. */
+export const live = <A, E, R>(
+  filename: string,
+  settings: Settings,
+  fault: ((n: number) => Strike) | undefined,
+  program: Effect.Effect<A, E, R>
+): Effect.Effect<
+  { readonly result: A | undefined; readonly crashed: boolean; readonly writes: number },
+  E,
+  Exclude<R, Engine>
+> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const context = yield* Layer.build(layerSqlite({ filename, ...settings }))
+      const engine = Context.get(context, Durable)
+      const crash = yield* Deferred.make<void>()
+      engine.writer.fault = fault
+      engine.writer.onCrash = () => {
+        engine.crash()
+        Deferred.doneUnsafe(crash, Effect.void)
+      }
+      const result = yield* Effect.raceFirst(
+        Effect.map(Effect.provide(program, context), (result): A | undefined => result),
+        Effect.as(Deferred.await(crash), undefined)
+      )
+      const crashed = engine.writer.crashed
+      return { result: crashed ? undefined : result, crashed, writes: engine.writer.writes }
+    })
+  ) as Effect.Effect<{ result: A | undefined; crashed: boolean; writes: number }, E, Exclude<R, Engine>>

@@ -1,0 +1,386 @@
+/**
+ * The handle of a durable execution: it holds nothing but the id. What the execution does is asked of its memory, where
+ * this process has it, else of its rows.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { Approval, ApprovalOptions } from "../../Approval.ts"
+import type { Usage } from "../../Budget.ts"
+import type { CancelResult } from "../../Cancel.ts"
+import { type Event, isTerminal } from "../../Event.ts"
+import type { Execution, LogEntry, Progress } from "../../Execution.ts"
+import type { AnswerError, HumanRequest, InputTimedOut } from "../../HumanRequest.ts"
+import * as cancelling from "../../internal/cancelling.ts"
+import type { ExecutionImpl } from "../../internal/execution.ts"
+import type { Answer } from "../../internal/request.ts"
+import { isSettled, type RunStatus } from "../../Run.ts"
+import { type InvalidOptions, RunSettled } from "../../RunError.ts"
+import type { AnswerOptions } from "../../services/HumanChannel.ts"
+import type { Any } from "../../Workflow.ts"
+import { decodeStored, parse, type Stored } from "./codec.ts"
+import { type DurableEngine, progressOf, type RunRow, usageOf } from "./engine.ts"
+import type { AnswerRow, DurableJournal, EventRow, RequestRow } from "./journal.ts"
+import { toResponses } from "./journal.ts"
+import { detached } from "./requests.ts"
+
+const page = 256
+
+/** An event from its row. */
+export const toEvent = (row: EventRow): Event => {
+  const { depth: _depth, ...fields } = parse(row.fields)
+  return {
+    _tag: row.tag,
+    sequence: Number(row.sequence),
+    time: new Date(Number(row.time)),
+    path: row.path,
+    ...fields
+  } as Event
+}
+
+export class DurableHandle implements Execution<any, any> {
+  private readonly engine: DurableEngine
+  readonly id: string
+  readonly workflow: string
+  private readonly known: Any | undefined
+
+  constructor(engine: DurableEngine, id: string, workflow: string, known: Any | undefined) {
+    this.engine = engine
+    this.id = id
+    this.workflow = workflow
+    this.known = known
+  }
+
+  private get resident(): ExecutionImpl | undefined {
+    return this.engine.residents.get(this.id)
+  }
+
+  private get row(): Effect.Effect<RunRow> {
+    return Effect.flatMap(this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [this.id]), ([row]) =>
+      row === undefined
+        ? Effect.die(new Error(`${this.id} is no longer in the database: it was pruned`))
+        : Effect.succeed(row)
+    )
+  }
+
+  /** What the memory of this process says, or else the rows. */
+  private either<A, E>(
+    memory: (execution: ExecutionImpl) => Effect.Effect<A, E>,
+    rows: () => Effect.Effect<A, E>
+  ): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      const { resident } = this
+      return resident === undefined ? rows() : memory(resident)
+    })
+  }
+
+  private events_(where: string): Effect.Effect<ReadonlyArray<EventRow>> {
+    return this.engine.query<EventRow>(
+      `SELECT * FROM baton_events WHERE execution_id = ? AND ${where} ORDER BY sequence`,
+      [this.id]
+    )
+  }
+
+  get status(): Effect.Effect<RunStatus> {
+    return this.either(
+      (execution) => execution.status,
+      () => Effect.map(this.row, (row) => row.status)
+    )
+  }
+
+  get statusChanges(): Stream.Stream<RunStatus> {
+    return Stream.flatMap(this.events, (event) =>
+      event._tag === "StatusChanged" ? Stream.succeed(event.to) : Stream.empty
+    )
+  }
+
+  get progress(): Effect.Effect<Progress> {
+    return this.either(
+      (execution) => execution.progress,
+      () =>
+        Effect.map(
+          this.events_(`tag = 'Progressed'`),
+          (events) => progressOf(events)?.newest ?? { current: 0, total: 0 }
+        )
+    )
+  }
+
+  get logs(): Effect.Effect<ReadonlyArray<LogEntry>> {
+    const flushed = Effect.suspend(() => (this.resident?.journal as DurableJournal | undefined)?.flush ?? Effect.void)
+    return Effect.map(Effect.andThen(flushed, this.events_(`tag = 'Logged'`)), (events) =>
+      events.map((row) => toEvent(row) as LogEntry)
+    )
+  }
+
+  get events(): Stream.Stream<Event> {
+    return this.eventsFrom(1)
+  }
+
+  eventsFrom(n: number): Stream.Stream<Event> {
+    return Stream.fromPull(
+      Effect.sync(() => {
+        let next = Math.max(1, n)
+        let ended = false
+        const pull: Effect.Effect<NonEmptyReadonlyArray<Event>, Cause.Done> = Effect.suspend(() => {
+          if (ended) return Cause.done()
+          return this.changing(
+            Effect.map(
+              this.engine.query<EventRow>(
+                `SELECT * FROM baton_events WHERE execution_id = ? AND sequence >= ? ORDER BY sequence LIMIT ${page}`,
+                [this.id, next]
+              ),
+              (rows) => (rows.length === 0 ? undefined : rows.map(toEvent))
+            ),
+            () => next > 1 && Effect.map(this.row, (row) => row.settled_at !== null)
+          )
+        }).pipe(
+          Effect.flatMap((events) => {
+            if (events === undefined) return Cause.done()
+            const last = events[events.length - 1]
+            next = last.sequence + 1
+            ended = isTerminal(last)
+            return Effect.succeed(events as unknown as NonEmptyReadonlyArray<Event>)
+          })
+        )
+        return pull
+      })
+    )
+  }
+
+  /** Asks again whenever something of the execution is on disk, until there is an answer, or nothing more can come. */
+  private changing<A>(
+    ask: Effect.Effect<A | undefined>,
+    isOver: () => Effect.Effect<boolean> | false
+  ): Effect.Effect<A | undefined> {
+    return Effect.suspend(() => {
+      let changed = false
+      let wake: (() => void) | undefined
+      const stop = this.engine.watch(this.id, () => {
+        changed = true
+        wake?.()
+      })
+      const turn: Effect.Effect<A | undefined> = Effect.suspend(() => {
+        changed = false
+        return Effect.flatMap(ask, (answer) => {
+          if (answer !== undefined) return Effect.succeed(answer)
+          const over = isOver()
+          return Effect.flatMap(over === false ? Effect.succeed(false) : over, (over) =>
+            over
+              ? Effect.succeed(undefined)
+              : Effect.andThen(
+                  Effect.callback<void>((resume) => {
+                    if (changed) return resume(Effect.void)
+                    wake = () => resume(Effect.void)
+                  }),
+                  turn
+                )
+          )
+        })
+      })
+      return Effect.ensuring(turn, Effect.sync(stop))
+    })
+  }
+
+  get requests(): Effect.Effect<ReadonlyArray<HumanRequest>> {
+    return this.either(
+      (execution) => execution.requests,
+      () =>
+        Effect.gen({ self: this }, function* () {
+          const rows = yield* this.engine.query<RequestRow>(
+            `SELECT * FROM baton_requests WHERE execution_id = ? AND outcome IS NULL ORDER BY created_at, id`,
+            [this.id]
+          )
+          if (rows.length === 0) return []
+          const answers = yield* this.engine.query<AnswerRow>(
+            `SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY request_id, n`,
+            [this.id]
+          )
+          return rows.map((row) => {
+            const shown = detached(row, this.workflow).toRequest()
+            if (shown._tag === "Input") return { ...shown, jsonSchema: parse(row.rules).jsonSchema }
+            return { ...shown, responses: toResponses(answers.filter((answer) => answer.request_id === row.id)) }
+          })
+        })
+    )
+  }
+
+  get usage(): Effect.Effect<Usage> {
+    return this.either(
+      (execution) => execution.usage,
+      () =>
+        Effect.flatMap(this.row, (row) =>
+          row.usage_total === null ? Effect.map(this.events_("1 = 1"), usageOf) : Effect.succeed(parse(row.usage_total))
+        )
+    )
+  }
+
+  // -- steering -------------------------------------------------------------
+
+  /** Does something to the execution here, or asks its owner to. */
+  private steer<A, E>(
+    here: (execution: ExecutionImpl) => Effect.Effect<A, E>,
+    elsewhere: (row: RunRow) => Effect.Effect<A, E | RunSettled>
+  ): Effect.Effect<A, E | RunSettled> {
+    return Effect.flatMap(this.engine.activate(this.id), (execution) =>
+      execution === undefined
+        ? Effect.flatMap(this.row, elsewhere)
+        : Effect.tap(here(execution), () => (execution.journal as DurableJournal).flush)
+    )
+  }
+
+  private ask(kind: "pause" | "resume"): (row: RunRow) => Effect.Effect<void, RunSettled> {
+    return (row) =>
+      isSettled(row.status)
+        ? Effect.fail(
+            new RunSettled({ executionId: this.id, status: row.status as "completed" | "failed" | "cancelled" })
+          )
+        : this.engine.signal(this.id, kind, null)
+  }
+
+  get pause(): Effect.Effect<void, RunSettled> {
+    return this.steer((execution) => execution.pause, this.ask("pause"))
+  }
+
+  get resume(): Effect.Effect<void, RunSettled> {
+    return this.steer((execution) => execution.resume, this.ask("resume"))
+  }
+
+  cancel(reason?: string): Effect.Effect<CancelResult> {
+    const elsewhere = (row: RunRow): Effect.Effect<CancelResult> => {
+      if (isSettled(row.status)) return Effect.succeed("already-settled")
+      return Effect.gen({ self: this }, function* () {
+        const [last] = yield* this.engine.query<{ n: number | null }>(
+          `SELECT MAX(sequence) AS n FROM baton_events WHERE execution_id = ?`,
+          [this.id]
+        )
+        yield* this.engine.signal(this.id, "cancel", JSON.stringify({ reason }))
+        const answer = this.eventsFrom(Number(last?.n ?? 0) + 1).pipe(
+          Stream.filterMap((event) =>
+            event._tag === "CancelPrevented"
+              ? Result.succeed<CancelResult>("prevented")
+              : event._tag === "RunCancelled"
+                ? Result.succeed<CancelResult>("cancelled")
+                : isTerminal(event)
+                  ? Result.succeed<CancelResult>("already-settled")
+                  : Result.fail(undefined)
+          ),
+          Stream.runHead
+        )
+        return Option.getOrElse(yield* answer, (): CancelResult => "already-settled")
+      })
+    }
+    return this.steer((execution) => execution.cancel(reason), elsewhere).pipe(
+      // A row that has settled says so itself.
+      Effect.catchTag("RunSettled", () => Effect.succeed<CancelResult>("already-settled"))
+    )
+  }
+
+  /** Cancels without asking anybody, and waits. */
+  get interrupt(): Effect.Effect<void> {
+    return Effect.andThen(
+      Effect.flatMap(this.engine.activate(this.id), (execution) => {
+        if (execution === undefined) {
+          return Effect.flatMap(this.row, (row) =>
+            isSettled(row.status) ? Effect.void : this.engine.signal(this.id, "interrupt", null)
+          )
+        }
+        return Effect.sync(() => cancelling.accept(execution, "interrupted"))
+      }),
+      Effect.asVoid(this.exit)
+    )
+  }
+
+  waitForApproval(message?: string, options?: ApprovalOptions): Effect.Effect<Approval, InvalidOptions | RunSettled> {
+    return this.outside((execution) => execution.waitForApproval(message, options))
+  }
+
+  waitForInput<A>(
+    prompt: string,
+    schema: Schema.Codec<A, any>,
+    options?: { readonly timeout?: Duration.Input | undefined }
+  ): Effect.Effect<A, InvalidOptions | InputTimedOut | RunSettled> {
+    return this.outside((execution) => execution.waitForInput(prompt, schema, options))
+  }
+
+  private outside<A, E>(f: (execution: ExecutionImpl) => Effect.Effect<A, E>): Effect.Effect<A, E | RunSettled> {
+    return Effect.flatMap(
+      this.engine.activate(this.id),
+      (execution): Effect.Effect<A, E | RunSettled> =>
+        execution === undefined
+          ? Effect.flatMap(this.row, (row) =>
+              isSettled(row.status)
+                ? Effect.fail(
+                    new RunSettled({ executionId: this.id, status: row.status as "completed" | "failed" | "cancelled" })
+                  )
+                : Effect.die(
+                    new Error(`${this.workflow} does not run in this process: ask from one that has registered it`)
+                  )
+            )
+          : f(execution)
+    )
+  }
+
+  private say(requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
+    return this.engine.answer(this.id, requestId, said)
+  }
+
+  approve(requestId: string, options?: AnswerOptions): Effect.Effect<void, AnswerError> {
+    return this.say(requestId, { _tag: "Verdict", approved: true, options })
+  }
+
+  reject(requestId: string, options?: AnswerOptions): Effect.Effect<void, AnswerError> {
+    return this.say(requestId, { _tag: "Verdict", approved: false, options })
+  }
+
+  answer(
+    requestId: string,
+    value: unknown,
+    options?: { readonly by?: string | undefined }
+  ): Effect.Effect<void, AnswerError> {
+    return this.say(requestId, { _tag: "Value", value, by: options?.by })
+  }
+
+  // -- the end --------------------------------------------------------------
+
+  get result(): Effect.Effect<any, any> {
+    return Effect.suspend(() => {
+      if (this.resident === undefined) return Effect.flatMap(this.stored, (exit) => exit)
+      return Effect.flatMap(
+        Effect.callback<Exit.Exit<any, any> | undefined>((resume) =>
+          Effect.sync(this.engine.watchExit(this.id, (exit) => resume(Effect.succeed(exit))))
+        ),
+        // Nothing: it left this process, or its memory, and goes on without.
+        (exit) => (exit === undefined ? this.result : exit)
+      )
+    })
+  }
+
+  /** The outcome in the row, once it is there. */
+  private get stored(): Effect.Effect<Exit.Exit<any, any>> {
+    const ask = Effect.flatMap(this.row, (row) => {
+      if (row.outcome === null) return Effect.succeed(undefined)
+      const definition = this.known ?? this.engine.definition(row.workflow, row.version)
+      const stored: Stored = parse(row.outcome)
+      const exit = decodeStored(stored, definition?.output, definition, undefined)
+      return exit === undefined
+        ? Effect.die(
+            new Error(`The outcome of ${this.id} does not fit the schemas of ${row.workflow} any more: ${row.outcome}`)
+          )
+        : Effect.succeed(exit)
+    })
+    return Effect.map(
+      this.changing(ask, () => false),
+      (exit) => exit!
+    )
+  }
+
+  get exit(): Effect.Effect<Exit.Exit<any, any>> {
+    return Effect.exit(this.result)
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The durable engine as a service over a `SqlClient`.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as SqlClient from "effect/sql/SqlClient"
+import type { RunImpl } from "../../internal/run.ts"
+import { Engine, ExecutionNotFound, type Filter, type Summary } from "../../services/Engine.ts"
+import { migrate } from "../../stores/migrations.ts"
+import * as NodeSqlite from "../../stores/NodeSqlite.ts"
+import { parse } from "./codec.ts"
+import { DurableEngine, type RunRow, type Settings } from "./engine.ts"
+import { DurableHandle } from "./handle.ts"
+
+/** The engine itself, for tests that crash it and for benchmarks. */
+export class Durable extends Context.Service<Durable, DurableEngine>()("effect-baton/engines/Durable") {}
+
+const list = (engine: DurableEngine, filter: Filter): Effect.Effect<ReadonlyArray<Summary>> => {
+  const where: Array<string> = []
+  const params: Array<unknown> = []
+  if (filter.workflow !== undefined) {
+    where.push("workflow = ?")
+    params.push(filter.workflow)
+  }
+  if (filter.status !== undefined) {
+    const statuses = [filter.status].flat()
+    if (statuses.length === 0) return Effect.succeed([])
+    where.push(`status IN (${statuses.map(() => "?").join(", ")})`)
+    params.push(...statuses)
+  }
+  if (filter.tag !== undefined) {
+    where.push("id IN (SELECT execution_id FROM baton_tags WHERE tag = ?)")
+    params.push(filter.tag)
+  }
+  if (filter.parentId !== undefined) {
+    where.push("parent_id = ?")
+    params.push(filter.parentId)
+  }
+  const conditions = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`
+  const flushed = Effect.suspend(() => engine.writer.drained)
+  return Effect.map(
+    Effect.andThen(
+      flushed,
+      engine.query<RunRow>(`SELECT * FROM baton_runs ${conditions} ORDER BY started_at, id`, params)
+    ),
+    (rows) => rows.map(toSummary)
+  )
+}
+
+const toSummary = (row: RunRow): Summary => ({
+  id: row.id,
+  workflow: row.workflow,
+  status: row.status,
+  tags: parse(row.tags),
+  ...(row.parent_id === null ? {} : { parentId: row.parent_id }),
+  startedAt: new Date(Number(row.started_at)),
+  ...(row.settled_at === null ? {} : { settledAt: new Date(Number(row.settled_at)) })
+})
+
+const make = (settings: Settings) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* Effect.orDie(migrate)
+    const isPg = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
+    const name = Math.abs(yield* Random.nextInt).toString(36)
+    const engine = new DurableEngine(sql, isPg, yield* Clock.Clock, name, yield* Effect.context<never>(), settings)
+    yield* Effect.addFinalizer(() => engine.shutdown)
+    yield* Effect.forkScoped(engine.poll)
+    yield* Effect.forkScoped(engine.sweep)
+    const service = Engine.of({
+      start: (run) => engine.launch(run as unknown as RunImpl) as Effect.Effect<any>,
+      get: (id) =>
+        Effect.gen(function* () {
+          const [row] = yield* engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+          if (row === undefined) return yield* new ExecutionNotFound({ id })
+          return new DurableHandle(engine, id, row.workflow, engine.definition(row.workflow, row.version))
+        }),
+      list: (filter) => list(engine, filter ?? {}),
+      interrupt: (id) =>
+        Effect.flatMap(engine.query(`SELECT id FROM baton_runs WHERE id = ?`, [id]), (rows) =>
+          rows.length === 0 ? Effect.void : new DurableHandle(engine, id, "", undefined).interrupt
+        ),
+      shutdown: engine.shutdown
+    })
+    return Context.add(Context.make(Engine, service), Durable, engine)
+  })
+
+/** The durable engine on the database of a `SqlClient`. */
+export const layer = (settings: Settings = {}): Layer.Layer<Engine | Durable, never, SqlClient.SqlClient> =>
+  Layer.effectContext(make(settings))
+
+/** The durable engine on a SQLite file. */
+export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<Engine | Durable> =>
+  Layer.provide(layer(config), Layer.orDie(NodeSqlite.layer(config)))
