@@ -1,0 +1,45 @@
+/** Prompt chaining: each step is made from the output of the one before. A gate stops what is not good enough early. */
+import { Console, Effect, Schema } from "effect"
+import { Engine, PromptChaining } from "effect-baton"
+import { ScriptedModel } from "effect-baton/testing"
+
+const Outline = Schema.Struct({ points: Schema.Array(Schema.String) })
+
+const article = PromptChaining.make("article", {
+  steps: [
+    { name: "outline", prompt: (topic) => `Outline an article about ${topic}`, output: Outline },
+    { name: "draft", prompt: ({ points }) => `Write a paragraph for each of: ${points.join(", ")}` },
+    { name: "translate", prompt: (draft) => `Translate into German:\n${draft}` }
+  ],
+  gates: [
+    {
+      name: "enough to say",
+      after: "outline",
+      check: ({ points }) => points.length > 1 || `only ${points.length} point`
+    }
+  ]
+})
+
+const model = Effect.runSync(
+  ScriptedModel.make([
+    ScriptedModel.object({ points: ["leaves", "water"] }, { when: "about tea" }),
+    ScriptedModel.text("Leaves are picked. Water is boiled.", { when: "leaves, water" }),
+    ScriptedModel.text("Blätter werden gepflückt. Wasser wird gekocht.", { when: "Translate" }),
+    ScriptedModel.object({ points: ["it is there"] }, { when: "about air" })
+  ])
+)
+
+const program = Effect.gen(function* () {
+  yield* Console.log(yield* article.execute("tea"))
+  const error = yield* Effect.flip(article.execute("air"))
+  yield* Console.log(error.message)
+  yield* Console.log(`${(yield* model.calls).length} model calls`)
+})
+
+await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
+
+/* prints:
+Blätter werden gepflückt. Wasser wird gekocht.
+The gate "enough to say" rejected the output of "outline": only 1 point; ...
+4 model calls
+*/
