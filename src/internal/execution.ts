@@ -23,7 +23,7 @@ import type { Event } from "../Event.ts"
 import type { Execution, LogEntry, Progress } from "../Execution.ts"
 import type { AnswerError, HumanRequest, InputTimedOut } from "../HumanRequest.ts"
 import * as Run from "../Run.ts"
-import { type IdConflict, InvalidOptions, RunSettled } from "../RunError.ts"
+import { type IdConflict, type InvalidInput, InvalidOptions, RunSettled } from "../RunError.ts"
 import type { AnswerOptions } from "../services/HumanChannel.ts"
 import type { Any } from "../Workflow.ts"
 import * as attempts from "./attempts.ts"
@@ -138,8 +138,8 @@ export class ExecutionImpl implements Execution<any, any> {
   /** What goes on between attempts, or limits a graceful cancel. */
   betweenAttempts: Fiber.Fiber<unknown, unknown> | undefined = undefined
   scheduleStep: attempts.ScheduleStep | undefined = undefined
-  /** The id belongs to another run. */
-  conflict: IdConflict | undefined = undefined
+  /** The id belongs to another run, or the input can not be stored. */
+  conflict: IdConflict | InvalidInput | undefined = undefined
   settledAt: number | undefined = undefined
   /** Number of the newest event that a run store has. */
   mirrored = 0
