@@ -3,6 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Cause, Clock, type Duration, Effect, Exit, Metric, Option, Scheduler, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { Cancel, Event, type Execution, Run, type RunError, type Workflow } from "effect-baton"
 import type { ExecutionImpl } from "../../src/internal/execution.ts"
 
@@ -34,6 +35,9 @@ export const onlyRequest = (execution: Execution.Execution<any, any>) =>
     assert.strictEqual(requests.length, 1, "open requests")
     return requests[0]
   })
+
+/** The first sleep of a TestClock ends at once where it stands in the finalizer of an interrupted fiber: this is that one. */
+export const firstSleep = Effect.andThen(Effect.forkChild(Effect.sleep(1)), TestClock.adjust(1))
 
 /** Lets everything that the scheduler holds run. */
 export const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true })
