@@ -4,7 +4,7 @@
  * `split` and `merge` are steps. A subtask stands under `subtask/<id>`: as one step where the worker is a function, as a
  * scope where it is a workflow, whose own steps stand below: `split`, `subtask/intro/fetch`, `subtask/intro/read`,
  * `merge`. Give a workflow where a subtask has steps or waits for a person: a step is recorded as a whole. The total of
- * the progress is known after `split`; it counts the subtasks that have settled.
+ * the progress is known after `split`; it counts the subtasks that have settled, percent by percent where there are many.
  */
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
@@ -238,7 +238,17 @@ export const make = <
   options: Options<W, F, I, Input, Output, Error, E1, R1, E2, R2> &
     Takes<string, NoInfer<W>, "worker"> &
     Declares<NoInfer<E1> | NoInfer<E2> | Undescribed<NoInfer<W>, NoInfer<F>>, NoInfer<Error>>
-): Parallelization<W, F, Input, Output, Error, E1, R1, E2, R2> => define(name, options) as any
+): Parallelization<
+  W,
+  F,
+  NoInfer<Input>,
+  NoInfer<Output>,
+  NoInfer<Error>,
+  NoInfer<E1>,
+  NoInfer<R1>,
+  NoInfer<E2>,
+  NoInfer<R2>
+> => define(name, options) as any
 
 type AnyOptions = Options<Worker, FailureStrategy, boolean, any, any, any, any, any, any, any>
 

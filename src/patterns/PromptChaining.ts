@@ -261,9 +261,9 @@ export const make = <
     > &
     Texts<NoInfer<K1> | NoInfer<K2> | NoInfer<K3> | NoInfer<K4> | NoInfer<K5> | NoInfer<K6>>
 ): PromptChaining<
-  Input,
-  Output,
-  Error,
+  NoInfer<Input>,
+  NoInfer<Output>,
+  NoInfer<Error>,
   | Part<N1, Input, A1, E1, K1, R1>
   | Part<N2, A1, A2, E2, K2, R2>
   | Part<N3, A2, A3, E3, K3, R3>

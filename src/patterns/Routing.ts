@@ -200,7 +200,7 @@ export const make = <
   options: Options<R, Input, Output, Error, E, S> &
     Fits<NoInfer<R>, NoInfer<Input>, NoInfer<Output>> &
     Declares<NoInfer<E>, NoInfer<Error>>
-): Routing<R, Input, Output, Error, E, S> => define(name, options) as any
+): Routing<R, NoInfer<Input>, NoInfer<Output>, NoInfer<Error>, NoInfer<E>, NoInfer<S>> => define(name, options) as any
 
 // The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: Options<Routes, any, any, any, any, any>) => {

@@ -222,7 +222,7 @@ export const make = <V extends Voters<Input>, Input = string, A = string, Error 
     Fits<Misfit<Member<NoInfer<V>>, NoInfer<Input>>, NoInfer<Input>> &
     Gives<Vote<Member<NoInfer<V>>>, NoInfer<A>> &
     Declares<FunctionError<Member<NoInfer<V>>>, NoInfer<Error>>
-): Voting<V, Input, A, Error> => define(name, options as any) as any
+): Voting<V, NoInfer<Input>, NoInfer<A>, NoInfer<Error>> => define(name, options as any) as any
 
 // The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: Options<Voters<any>, any, any, any>) => {
@@ -301,8 +301,9 @@ const define = (name: string, options: Options<Voters<any>, any, any, any>) => {
 /** How the voter that made the outcome certain ends the others. */
 const certain = Symbol("certain")
 
+/** Whether it was that voter: where another one's finalizer has a defect, the cause is the defect alone. */
 const isCertain = (cause: Cause.Cause<unknown>): boolean =>
-  !Cause.hasDies(cause) && Option.getOrUndefined(Cause.findErrorOption(cause)) === certain
+  Option.getOrUndefined(Cause.findErrorOption(cause)) === certain
 
 /** Where votes are collected. */
 class Box {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Schema } from "effect"
 import type { AiError, LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { Engine, Execution, Step, Workflow } from "effect-baton"
+import { Engine, Execution, Models, Step, Workflow } from "effect-baton"
 import * as Parallelization from "effect-baton/Parallelization"
 import { expectTypeOf } from "vitest"
 import { model, run, thrown } from "./observed.ts"
@@ -91,6 +91,19 @@ describe("Parallelization", () => {
     }).pipe(onEngine)
   )
 
+  it.effect("reports each percent of a wide fan-out, not each subtask", () =>
+    Effect.gen(function* () {
+      const wide = Parallelization.make("wide", {
+        split: () => Effect.succeed(Array.from({ length: 1050 }, (_, index) => ({ id: `${index}`, prompt: "" }))),
+        worker: ({ id }) => Effect.succeed(id),
+        merge: () => Effect.succeed("")
+      })
+      const progress = (yield* run(wide, "")).filter((line) => line.startsWith(":"))
+      assert.deepStrictEqual(progress.slice(0, 3), [":0/1050", ":10/1050", ":20/1050"])
+      assert.deepStrictEqual([progress.length, progress.at(-1)], [106, ":1050/1050"])
+    }).pipe(onEngine)
+  )
+
   it.effect("runs a workflow for each subtask, whose steps stand under the subtask", () =>
     Effect.gen(function* () {
       const shout = Workflow.make("shout", {
@@ -159,10 +172,16 @@ describe("Parallelization", () => {
         merge,
         failureStrategy: "collect-all"
       })
-      const error = yield* Effect.flip(collecting.execute("abc", { budget: { steps: 3 } }))
-      assert.strictEqual(error._tag, "BudgetExceeded")
       assert.strictEqual((yield* Effect.exit(collecting.execute("a!")))._tag, "Failure")
-    }).pipe(onEngine)
+      const asking = Parallelization.make("asking", {
+        split,
+        worker: ({ prompt }) => Models.text({ purpose: "work", prompt }),
+        merge,
+        failureStrategy: "collect-all"
+      })
+      const error = yield* Effect.flip(asking.execute("abc", { budget: { modelCalls: 2 } }))
+      assert.strictEqual(error._tag, "BudgetExceeded")
+    }).pipe(Effect.provide(model(() => "done")), onEngine)
   )
 
   it.effect("refuses duplicate ids before anything runs, and names them all", () =>

@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Schema } from "effect"
 import type { AiError, LanguageModel } from "effect/ai"
-import { type Budget, Engine, Execution, type InferWorkflowOutput, RunError, Step, Workflow } from "effect-baton"
+import {
+  type Budget,
+  Engine,
+  Execution,
+  type InferWorkflowOutput,
+  InvalidDefinition,
+  RunError,
+  Step,
+  Workflow
+} from "effect-baton"
 import * as Routing from "effect-baton/Routing"
 import { expectTypeOf } from "vitest"
 import { model, run, thrown } from "./observed.ts"
@@ -82,6 +91,27 @@ describe("Routing", () => {
       })
       expectTypeOf<Workflow.Error<typeof unreadable>>().toEqualTypeOf<Unreadable | Routing.RouteNotFound>()
       assert.strictEqual((yield* Effect.flip(unreadable.execute("")))._tag, "Unreadable")
+    }).pipe(onEngine)
+  )
+
+  it.effect("checks what the workflow of a route takes", () =>
+    Effect.gen(function* () {
+      let begun = false
+      const picky = Workflow.make("picky", {
+        input: Schema.String.check(Schema.isMinLength(3)),
+        run: (text) => {
+          begun = true
+          return Effect.succeed(text)
+        }
+      })
+      const routing = Routing.make("support", {
+        workflows: { a: { ...toGeneral, workflow: picky } },
+        classify: () => Effect.succeed("a")
+      })
+      const error = yield* Effect.flip(routing.execute("hi"))
+      assert.instanceOf(error, RunError.InvalidInput)
+      assert.strictEqual((error as RunError.InvalidInput).workflow, "picky")
+      assert.isFalse(begun)
     }).pipe(onEngine)
   )
 
@@ -209,6 +239,10 @@ describe("Routing", () => {
       const error = new Routing.RouteNotFound({ key: "a", known: ["b"] })
       const json = JSON.parse(JSON.stringify(yield* Schema.encodeEffect(support.error)(error)))
       assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(support.error)(json), error)
+      const { InvalidDefinition: Invalid } = InvalidDefinition
+      const invalid = new Invalid({ workflow: "a", field: "b", value: "c", problem: "d" })
+      const text = JSON.stringify(yield* Schema.encodeEffect(Invalid)(invalid))
+      assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(Invalid)(JSON.parse(text)), invalid)
     })
   )
 
