@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Fiber, Schema } from "effect"
 import type { AiError, LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Engine, Execution, Models, Step, Workflow } from "effect-baton"
@@ -166,13 +166,14 @@ describe("Parallelization", () => {
 
   it.effect("never collects a used-up budget or a defect", () =>
     Effect.gen(function* () {
-      const collecting = Parallelization.make("collecting", {
+      const buggy = Parallelization.make("buggy", {
         split,
-        worker: ({ id }) => (id === "!" ? Effect.die("bug") : Effect.succeed(id)),
+        worker: ({ id }) => Effect.failCause(Cause.combine(Cause.fail(new Broken({ id })), Cause.die("bug"))),
         merge,
         failureStrategy: "collect-all"
       })
-      assert.strictEqual((yield* Effect.exit(collecting.execute("a!")))._tag, "Failure")
+      const exit = yield* Effect.exit(buggy.execute("ab"))
+      assert.isTrue(exit._tag === "Failure" && Cause.hasDies(exit.cause))
       const asking = Parallelization.make("asking", {
         split,
         worker: ({ prompt }) => Models.text({ purpose: "work", prompt }),
