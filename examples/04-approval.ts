@@ -1,5 +1,5 @@
 /** A body can wait for people: here two of three must say yes. Meanwhile the run holds no thread and no timer. */
-import { Console, Effect } from "effect"
+import { Console, Effect, Stream } from "effect"
 import { Engine, Execution, Workflow } from "effect-baton"
 
 const deploy = Workflow.make("deploy", {
@@ -16,8 +16,12 @@ const deploy = Workflow.make("deploy", {
 const program = Effect.gen(function* () {
   const run = yield* deploy.run("1.2.0")
   const execution = yield* run.start
+  yield* execution.statusChanges.pipe(
+    Stream.takeUntil((status) => status === "awaiting"),
+    Stream.runDrain
+  )
   const [request] = yield* execution.requests
-  yield* Console.log(`${request.message} (${yield* execution.status})`)
+  yield* Console.log(request.message)
 
   const refused = yield* Effect.flip(execution.approve(request.id, { by: "eve" }))
   yield* Console.log(refused._tag)
@@ -29,7 +33,7 @@ const program = Effect.gen(function* () {
 await program.pipe(Effect.provide(Engine.layerMemory), Effect.runPromise)
 
 /* prints:
-Deploy 1.2.0? (awaiting)
+Deploy 1.2.0?
 ApproverNotAllowed
 1.2.0 is live
 */

@@ -1,5 +1,5 @@
 /** A body can ask for a value. What does not fit its schema is refused to the one who answers; the request stays open. */
-import { Console, Effect, Schema } from "effect"
+import { Console, Effect, Schema, Stream } from "effect"
 import { Engine, Execution, Workflow } from "effect-baton"
 
 const Booking = Schema.Struct({ guests: Schema.Int, day: Schema.Literals(["friday", "saturday"]) })
@@ -14,6 +14,10 @@ const reserve = Workflow.make("reserve", {
 const program = Effect.gen(function* () {
   const run = yield* reserve.run("Nami")
   const execution = yield* run.start
+  yield* execution.statusChanges.pipe(
+    Stream.takeUntil((status) => status === "awaiting"),
+    Stream.runDrain
+  )
   const [request] = yield* execution.requests
   yield* Console.log(request.message)
 

@@ -26,7 +26,7 @@ const program = Effect.gen(function* () {
 await program.pipe(Effect.provide([Engine.layerMemory, Logger.layer([])]), Effect.runPromise)
 
 /* prints:
-{ current: 2, total: 2, message: undefined }
+{ current: 2, total: 2 }
 Info copy: copying a.txt
 Info copy#2: copying b.txt
 */
