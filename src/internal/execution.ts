@@ -369,9 +369,10 @@ export class ExecutionImpl implements Execution<any, any> {
     return true
   }
 
-  /** Brings the status in line with pauses and open requests. */
+  /** Brings the status in line with pauses and open requests; what a cancel takes back does not bring the run back. */
   refreshStatus(): void {
-    this.transition(this.paused || this.people !== undefined ? "hold" : "release")
+    if (this.paused || this.people !== undefined) this.transition("hold")
+    else if (this.cancelled === undefined) this.transition("release")
     this.flushHooks()
   }
 

@@ -40,7 +40,11 @@ export const onlyRequest = (execution: Execution.Execution<any, any>) =>
 export const firstSleep = Effect.andThen(Effect.forkChild(Effect.sleep(1)), TestClock.adjust(1))
 
 /** Lets everything that the scheduler holds run. */
-export const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true })
+export const settleFor = (turns: number) =>
+  Effect.forEach(Array.from({ length: turns }), () => Effect.yieldNow, { discard: true })
+
+/** The same, for as long as it usually takes. */
+export const settle = settleFor(20)
 
 const transitionOf: Record<Run.RunStatus, Run.Transition> = {
   pending: "start",
