@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Cause, Context, Effect, Layer, Schema } from "effect"
 import {
   AiError,
   type LanguageModel,
@@ -115,6 +115,21 @@ describe("what a tool fails with", () => {
         assert.include(String(exit), "broken")
         assert.strictEqual(yield* execution.status, "failed")
       }).pipe(Effect.provide(failing(() => Effect.die(new Error("broken")))))
+    )
+  )
+
+  it.effect("is a defect where it is a failure and a defect at once", () =>
+    scripted([open()], () =>
+      Effect.gen(function* () {
+        const execution = yield* (yield* agent.run("Go")).start
+        assert.include(String(yield* execution.exit), "broken")
+      }).pipe(
+        Effect.provide(
+          failing(() =>
+            Effect.failCause(Cause.combine(Cause.fail(new NoAccount({ id: "7" })), Cause.die(new Error("broken"))))
+          )
+        )
+      )
     )
   )
 
