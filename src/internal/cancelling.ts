@@ -110,7 +110,6 @@ const stop = (execution: ExecutionImpl): void => {
     finish(execution)
   }
   fiber.interruptUnsafe()
-  execution.openGate()
   if (!graceful) return leave()
   if (execution.outcome !== undefined) return
   const grace = Duration.fromInputUnsafe(gracefulTimeout)

@@ -570,7 +570,7 @@ export class ExecutionImpl implements Execution<any, any> {
     if (this.holds <= 0) this.openGate()
   }
 
-  openGate(): void {
+  private openGate(): void {
     const gated = this.gated
     if (gated === undefined) return
     this.gated = undefined
