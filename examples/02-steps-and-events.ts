@@ -8,7 +8,7 @@ const publish = Workflow.make("publish", {
     const rendered = yield* Effect.forEach(
       pages,
       // Steps of one name that run at the same time are told apart by their key.
-      (page) => Step.make("render", { key: page, run: Effect.succeed(`<h1>${page}</h1>`) }),
+      (page) => Step.make("render", { key: page, run: Effect.delay(Effect.succeed(`<h1>${page}</h1>`), "10 millis") }),
       { concurrency: "unbounded" }
     )
     return yield* Step.make("upload", { run: Effect.succeed(`${rendered.length} pages are online`) })
@@ -31,8 +31,8 @@ await program.pipe(Effect.provide(Engine.layerMemory), Effect.runPromise)
 2 StatusChanged
 3 AttemptStarted
 4 StepStarted render/home
-5 StepCompleted render/home
-6 StepStarted render/about
+5 StepStarted render/about
+6 StepCompleted render/home
 7 StepCompleted render/about
 8 StepStarted upload
 9 StepCompleted upload

@@ -1,4 +1,4 @@
-/** A body can wait for people: here two of three must say yes. Meanwhile the run holds no thread and no timer. */
+/** A body can wait for people. Here two of three must say yes, within a day. */
 import { Console, Effect, Stream } from "effect"
 import { Engine, Execution, Workflow } from "effect-baton"
 

@@ -1,4 +1,4 @@
-/** A body can ask for a value. What does not fit its schema is refused to the one who answers; the request stays open. */
+/** A body can ask for a value. What does not fit the schema is refused to the one who answers, who can try again. */
 import { Console, Effect, Schema, Stream } from "effect"
 import { Engine, Execution, Workflow } from "effect-baton"
 

@@ -2,7 +2,9 @@
 import { Console, Effect } from "effect"
 import { Engine, Step, Workflow } from "effect-baton"
 
-const machine = Effect.acquireRelease(Console.log("machine rented"), () => Console.log("machine returned"))
+const machine = Effect.acquireRelease(Console.log("machine rented"), () =>
+  Effect.delay(Console.log("machine returned"), "10 millis")
+)
 
 const train = Workflow.make("train", {
   defaults: { cancel: { graceful: true, gracefulTimeout: "5 seconds" } },

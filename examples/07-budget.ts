@@ -1,4 +1,4 @@
-/** A budget holds for everything in a run: retries, children, patterns, agents. Once it is used up nothing more is asked. */
+/** A budget holds for all of a run: retries, children, patterns, agents. Once it is used up nothing more is asked. */
 import { Console, Effect } from "effect"
 import { AiError } from "effect/ai"
 import { Engine, Models, Workflow } from "effect-baton"

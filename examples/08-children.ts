@@ -1,4 +1,4 @@
-/** `call` runs a workflow inside of the same execution. `startChild` gives it one of its own, which ends with its parent. */
+/** `call` runs a workflow inside of the same execution; `startChild` as one of its own, which ends with its parent. */
 import { Console, Effect } from "effect"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 

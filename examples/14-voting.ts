@@ -1,4 +1,4 @@
-/** Parallelization by voting: several judges see the same input. Once the outcome is certain, the rest are interrupted. */
+/** Parallelization by voting: several judges see the same input. Once the outcome is certain the rest are stopped. */
 import { Console, Effect, Schema } from "effect"
 import { AiError } from "effect/ai"
 import { Engine, Models, Voting } from "effect-baton"

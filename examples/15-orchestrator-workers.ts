@@ -1,4 +1,4 @@
-/** Orchestrator-workers: a model plans, workers do the steps as soon as what they depend on is done, a model sums up. */
+/** Orchestrator-workers: a model plans, workers do each step as soon as its dependencies are done, a model sums up. */
 import { Console, Effect, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { Engine, Models, OrchestratorWorkers, Workflow } from "effect-baton"

@@ -1,4 +1,4 @@
-/** Evaluator-optimizer: a draft is judged and improved until it is good enough. Any phase can be a model or plain code. */
+/** Evaluator-optimizer: a draft is judged and improved until it is good enough. Phases are models or plain code. */
 import { Console, Effect, Stream } from "effect"
 import { Engine, EvaluatorOptimizer } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"

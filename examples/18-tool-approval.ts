@@ -46,15 +46,11 @@ await program.pipe(Effect.provide([Engine.layerMemory, model.layer, human.layer,
 paid 20 euros for o7
 You get 20 euros for o7. For o8 we call you.
 approved: Call the tool "refund" with these arguments?
-{
-  "order": "o7",
+...
   "euros": 20
-}
 ...
 rejected: Call the tool "refund" with these arguments?
-{
-  "order": "o8",
+...
   "euros": 900
-}
 ...
 */

@@ -1,4 +1,4 @@
-/** A workflow, such as another agent, as a tool: it runs inside of the same execution and shares its budget and people. */
+/** A workflow, such as another agent, as a tool: it is part of the same execution, with its budget and its people. */
 import { Console, Effect, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { Agent, Engine } from "effect-baton"

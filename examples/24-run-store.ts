@@ -1,4 +1,4 @@
-/** A run store keeps records and events of runs: to be found by workflow, status, tag and time, and read page by page. */
+/** A run store keeps records and events of runs, to be found by workflow, status, tag and time, page by page. */
 import { Console, Effect, Schema } from "effect"
 import { Engine, RunStore, Step, Workflow } from "effect-baton"
 
