@@ -100,6 +100,17 @@ describe("Step", () => {
     }).pipe(memory)
   )
 
+  it.effect("F1 a key from data can not be taken for another place", () =>
+    Effect.gen(function* () {
+      const execution = yield* start(
+        make(Effect.forEach(["1", "1", "1#2", "a/b"], (key) => step("item", Effect.void, key), { discard: true })),
+        ""
+      )
+      yield* execution.result
+      assert.deepStrictEqual(paths(execution), ["item/1", "item/1#2", "item/1%232", "item/a%2Fb"])
+    }).pipe(memory)
+  )
+
   it.effect("F1 two live inline calls, children or requests with one path are a defect too", () =>
     Effect.gen(function* () {
       const inner = Workflow.make("inner", { run: () => Effect.never })

@@ -16,6 +16,12 @@ export class Current extends Context.Service<Current, Frame>()("effect-baton/Exe
 export const currentFrame = (fiber: Fiber.Fiber<unknown, unknown>): Frame | undefined =>
   Context.getOrUndefined(fiber.context as Context.Context<Current>, Current)
 
+/** Keys come from data: what has a meaning in a path must not. */
+const escape = (key: string): string => (special.test(key) ? key.replace(specials, encodeURIComponent) : key)
+
+const special = /[/#%]/
+const specials = /[/#%]/g
+
 export class Frame {
   readonly execution: ExecutionImpl
   readonly parent: Frame | undefined
@@ -59,8 +65,8 @@ export class Frame {
 
   /** Begins a use of a name; `undefined` when one is live already (F1). */
   enter(name: string, key: string | undefined, now: number): Frame | undefined {
-    if (this.distinct) return new Frame(this.execution, this, name, 1, now)
-    const use = key === undefined ? name : `${name}/${key}`
+    if (this.distinct) return new Frame(this.execution, this, escape(name), 1, now)
+    const use = key === undefined ? name : `${name}/${escape(key)}`
     const last = this.child?.use === use ? this.child : this.others?.get(use)
     if (last === undefined) return this.keep(new Frame(this.execution, this, use, 1, now))
     return last.live ? undefined : this.keep(new Frame(this.execution, this, use, last.occurrence + 1, now))

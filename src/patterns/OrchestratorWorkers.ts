@@ -229,7 +229,7 @@ const define = (name: string, options: AnyOptions) => {
     phase(
       "step",
       Effect.suspend(() => doStep(step, dependencies)),
-      keyOf(step)
+      step.id
     )
 
   const makeOutput = options.synthesize ?? synthesizer(options, workers)
@@ -269,9 +269,6 @@ const define = (name: string, options: AnyOptions) => {
   })
   return Object.assign(workflow, { plan, delegate, synthesize })
 }
-
-/** Models choose ids: what means something in a path is written another way. */
-const keyOf = (step: PlanStep): string => step.id.replace(/[%/#]/g, encodeURIComponent)
 
 /** Does the steps of a plan, each as soon as what it depends on is done; the results are in the order of the plan. */
 const work = (

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Terminal } from "effect"
 import { TestClock } from "effect/testing"
 import { Engine, Execution, Workflow } from "effect-baton"
-import * as HumanChannel from "effect-baton/channels/HumanChannel"
+import * as HumanChannel from "effect-baton/HumanChannel"
 import { HumanChannelContract } from "effect-baton/testing"
 import { makeTerminal } from "./terminal.ts"
 
