@@ -52,6 +52,8 @@ export interface Journal {
    * open, and then the request is made what it was; `undefined` when it is new.
    */
   readonly reopen: (request: Pending, frame: Frame) => Settlement | true | undefined
+  /** What people said to a request of an earlier attempt, where this one may use it. */
+  readonly reusableAnswer: (request: Pending, frame: Frame) => Exit.Exit<any, any> | undefined
   /** The time of a request is up. */
   readonly expire: (request: Pending) => void
   /** Waits until something else than new work ends the wait. */

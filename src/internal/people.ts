@@ -135,7 +135,7 @@ const askJournaled = (
   if (known === true) return wait(request, child)
   if (known !== undefined) return leaving(known, child)
   if (journal.frozen) return leaving(journal.stall, child)
-  const reused = execution.recorded?.get(child.path)
+  const reused = execution.recorded?.get(child.path) ?? journal.reusableAnswer(request, child)
   if (reused !== undefined) {
     frame.leave(child)
     return reused as Exit.Exit<unknown>

@@ -24,17 +24,23 @@ export const temporaryFile = Effect.map(
   (folder) => join(folder, "runs.db")
 )
 
-/** Runs a program on an engine that may die; `undefined` when it did, and then how many writes it had made. */
+/** What came of one life of an engine. */
+export interface Life<A> {
+  /** What the program gave, unless the engine died first. */
+  readonly result: A | undefined
+  readonly crashed: boolean
+  readonly writes: number
+  /** The steps whose end is recorded: workflow, path and attempt. */
+  readonly completed: ReadonlyArray<string>
+}
+
+/** Runs a program on an engine that may die. */
 export const live = <A, E, R>(
   filename: string,
   settings: Settings,
   fault: ((n: number) => Strike) | undefined,
   program: Effect.Effect<A, E, R>
-): Effect.Effect<
-  { readonly result: A | undefined; readonly crashed: boolean; readonly writes: number },
-  E,
-  Exclude<R, Engine>
-> =>
+): Effect.Effect<Life<A>, E, Exclude<R, Engine>> =>
   Effect.scoped(
     Effect.gen(function* () {
       const context = yield* Layer.build(layerSqlite({ filename, ...settings }))
@@ -49,7 +55,11 @@ export const live = <A, E, R>(
         Effect.map(Effect.provide(program, context), (result): A | undefined => result),
         Effect.as(Deferred.await(crash), undefined)
       )
-      const crashed = engine.writer.crashed
-      return { result: crashed ? undefined : result, crashed, writes: engine.writer.writes }
+      const rows = yield* engine.query<{ place: string }>(
+        `SELECT r.workflow || ':' || e.path || '@' || e.attempt AS place
+         FROM baton_events e JOIN baton_runs r ON r.id = e.execution_id WHERE e.tag = 'StepCompleted'`
+      )
+      const { crashed, writes } = engine.writer
+      return { result, crashed, writes, completed: rows.map((row) => row.place) }
     })
-  ) as Effect.Effect<{ result: A | undefined; crashed: boolean; writes: number }, E, Exclude<R, Engine>>
+  ) as Effect.Effect<Life<A>, E, Exclude<R, Engine>>

@@ -366,7 +366,13 @@ export class DurableEngine implements Host, JournalHost {
     }
     if (childId !== undefined) {
       const handle = new DurableHandle(this, childId, run.workflow.name, run.workflow)
-      return Effect.map(this.activate(childId, parent), () => follow(handle))
+      return Effect.gen({ self: this }, function* () {
+        const child = yield* this.activate(childId, parent)
+        if (child === undefined && parent.recorded !== undefined && (yield* handle.status) === "completed") {
+          parent.recorded.set(frame.path, handle)
+        }
+        return follow(handle)
+      })
     }
     parent.append(Tag.ChildStarted, frame, { childId: run.id, workflow: run.workflow.name })
     if (run.givenId !== undefined) return Effect.map(this.startNamed(run, fiber, parent), follow)
@@ -447,12 +453,12 @@ export class DurableEngine implements Host, JournalHost {
         this.query<{ path: string; result: string }>(`SELECT path, result FROM baton_seeds WHERE execution_id = ?`, [
           id
         ]),
-        this.query<{ id: string; settled_at: number | null; usage_total: string | null }>(
-          `SELECT id, settled_at, usage_total FROM baton_runs WHERE parent_id = ?`,
+        this.query<{ id: string; status: string; settled_at: number | null; usage_total: string | null }>(
+          `SELECT id, status, settled_at, usage_total FROM baton_runs WHERE parent_id = ?`,
           [id]
         )
       ])
-      const history = { events, requests, answers, timers, seeds }
+      const history = { events, requests, answers, timers, seeds, children }
       const execution = this.construct(row, registration, epoch, parent)
       const journal = execution.journal as DurableJournal
       if (crashes > this.maxCrashes) {
@@ -612,8 +618,9 @@ export class DurableEngine implements Host, JournalHost {
     const journal = execution.journal as DurableJournal
     if (this.residents.get(execution.id) === execution) this.residents.delete(execution.id)
     this.idle.delete(execution)
-    journal.close()
+    // Who waits for the disk finds the execution gone.
     execution.abandon()
+    journal.close()
     this.tellExit(execution.id, undefined)
   }
 

@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type { Approval } from "../../Approval.ts"
@@ -85,6 +85,7 @@ export interface History {
     readonly state: string
   }>
   readonly seeds: ReadonlyArray<{ readonly path: string; readonly result: string }>
+  readonly children: ReadonlyArray<{ readonly id: string; readonly status: string }>
 }
 
 /** What a journal needs of the engine. */
@@ -163,6 +164,8 @@ export class DurableJournal implements Journal, Owner {
   private sleeps = new Map<string, number>()
   /** Results of earlier attempts, or of the run that this one was made from. */
   private earlier = new Map<string, Stored>()
+  private earlierRequests = new Map<string, KnownRequest>()
+  private earlierChildren = new Map<string, string>()
 
   constructor(host: JournalHost, id: string, epoch: string, startedAt: number) {
     this.host = host
@@ -322,6 +325,8 @@ export class DurableJournal implements Journal, Owner {
     // The first attempt may begin with results of another run; later ones with those of earlier ones, if they resume.
     if (attempt > 1 && this.execution.recorded === undefined) this.earlier.clear()
     else for (const [path, stored] of this.results) if (!("i" in stored)) this.earlier.set(path, stored)
+    for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
+    if (this.execution.recorded === undefined) this.earlierRequests.clear()
     this.attempt = attempt
     this.attemptStartedAt = offsetMillis
     this.retryAt = undefined
@@ -346,9 +351,11 @@ export class DurableJournal implements Journal, Owner {
   /** Takes up what is stored of the attempt that goes on. */
   load(history: History, attempt: number): void {
     this.attempt = attempt
+    const resumes = this.execution.options.retry?.mode === "resume"
+    const completed = new Set(history.children.flatMap((child) => (child.status === "completed" ? [child.id] : [])))
     const settled = new Map<string, { readonly outcome: RequestOutcome; readonly time: number }>()
     const answered = new Map<string, number>()
-    for (const { path, result } of history.seeds) this.earlier.set(path, parse(result))
+    if (attempt === 1 || resumes) for (const { path, result } of history.seeds) this.earlier.set(path, parse(result))
     for (const event of history.events) {
       this.sequence = event.sequence
       const { attempt: of, path, result, tag } = event
@@ -360,7 +367,12 @@ export class DurableJournal implements Journal, Owner {
         answered.set(requestId, (answered.get(requestId) ?? 0) + 1)
       }
       if (of !== attempt) {
+        if (!resumes) continue
         if (result !== null && tag === "StepCompleted") this.earlier.set(path, parse(result))
+        if (tag === "ChildStarted") {
+          const { childId } = parse(event.fields)
+          if (completed.has(childId)) this.earlierChildren.set(path, childId)
+        }
         continue
       }
       if (tag === "AttemptStarted") this.attemptStartedAt = event.time - this.startedAt
@@ -373,13 +385,14 @@ export class DurableJournal implements Journal, Owner {
       if (tag === "ChildStarted") this.children.set(path, parse(event.fields).childId)
     }
     for (const row of history.requests) {
-      if (row.attempt !== attempt) continue
-      this.requests.set(row.path, {
+      const known: KnownRequest = {
         row,
         answers: history.answers.filter((answer) => answer.request_id === row.id),
         settled: settled.get(row.id),
         answered: answered.get(row.id) ?? 0
-      })
+      }
+      if (row.attempt === attempt) this.requests.set(row.path, known)
+      else if (resumes && known.settled !== undefined) this.earlierRequests.set(row.path, known)
     }
     for (const { attempt: of, due, path, state } of history.timers) {
       if (of === attempt) this.timers.set(path, { due, state })
@@ -468,15 +481,19 @@ export class DurableJournal implements Journal, Owner {
       this.restoreAnswers(request, known)
       return true
     }
-    const { outcome } = known.settled
-    if (outcome === "withdrawn") return Effect.never
-    if (outcome === "timed-out") return request.expire(known.row.decided_at ?? known.settled.time).settlement
-    for (const answer of known.answers) {
-      const result = request.respond(toAnswer(answer), answer.time)
-      if (Result.isSuccess(result) && result.success !== undefined) return result.success.settlement
-    }
-    this.host.mismatch(this, frame.path, "an answer that fits the request's schema", outcome)
+    if (known.settled.outcome === "withdrawn") return Effect.never
+    const settlement = settlementOf(request, known)
+    if (settlement !== undefined) return settlement
+    this.host.mismatch(this, frame.path, "an answer that fits the request's schema", known.settled.outcome)
     return Effect.never
+  }
+
+  reusableAnswer(request: Pending, frame: Frame): Exit.Exit<any, any> | undefined {
+    const known = this.earlierRequests.get(frame.path)
+    if (known === undefined || known.row.kind !== request.kind) return undefined
+    request.open(frame)
+    const settlement = settlementOf(request, known)
+    return settlement !== undefined && Exit.isExit(settlement) && settlement._tag === "Success" ? settlement : undefined
   }
 
   /** Gives a request that is still open the answers that its events tell of. */
@@ -509,13 +526,14 @@ export class DurableJournal implements Journal, Owner {
       frame.parent?.leave(frame)
       return Effect.succeed(reused)
     }
-    if (known === undefined && this.frozen) {
+    const earlier = known ?? this.earlierChildren.get(frame.path)
+    if (earlier === undefined && this.frozen) {
       return Effect.ensuring(
         this.stall,
         Effect.sync(() => frame.parent?.leave(frame))
       )
     }
-    return this.host.startChild(parent, fiber, frame, run, known)
+    return this.host.startChild(parent, fiber, frame, run, earlier)
   }
 
   // -- time -----------------------------------------------------------------
@@ -600,6 +618,16 @@ export class DurableJournal implements Journal, Owner {
       )
     )
   }
+}
+
+/** How a request was settled, by what people said to it. */
+const settlementOf = (request: Pending, { answers, row, settled }: KnownRequest): Settlement | undefined => {
+  if (settled?.outcome === "timed-out") return request.expire(Number(row.decided_at ?? settled.time)).settlement
+  for (const answer of answers) {
+    const result = request.respond(toAnswer(answer), Number(answer.time))
+    if (Result.isSuccess(result) && result.success !== undefined) return result.success.settlement
+  }
+  return undefined
 }
 
 const describeError = (error: Error) => ({ name: error.name, message: error.message })
