@@ -45,6 +45,8 @@ const invalid = (parameter: string, description: string) =>
 const respond = Effect.fnUntraced(function* (options: LanguageModel.ProviderOptions) {
   const { responseFormat, tools } = options
   if (tools.length > 0) return yield* invalid("tools", `${name} calls no tools`)
+  // An answer is computed in one go: between two, others have their turn, timers and screens too.
+  yield* Effect.yieldNow
   const found = yield* answer(promptText(options.prompt))
   if (responseFormat.type === "text") {
     return found._tag === "Text"
