@@ -20,7 +20,7 @@ export type Section = typeof Section.Type
 export const Document = Schema.Struct({
   /** The path as found, from the path that was asked for; names the document everywhere else. */
   name: Schema.String,
-  /** What its front matter or its first heading calls it, or the path. */
+  /** What its front matter or its first heading calls it, or the file's name. */
   title: Schema.String,
   text: Schema.String,
   words: Schema.Int,
@@ -29,10 +29,10 @@ export const Document = Schema.Struct({
 })
 export type Document = typeof Document.Type
 
-/** Nothing to read at a path: it does not exist, or holds no Markdown or text file with words in it. */
+/** Nothing to read at a path: it does not exist, or holds no Markdown or text but headings. */
 export class NoDocuments extends Schema.TaggedError<NoDocuments>()("NoDocuments", { path: Schema.String }) {
   override get message() {
-    return `No Markdown or text documents at ${this.path}: give a .md or .txt file, or a folder that has some`
+    return `No Markdown or text to read at ${this.path}: give a .md or .txt file, or a folder that has some`
   }
 }
 
@@ -45,7 +45,7 @@ export const fromText = (name: string, text: string): Document => {
     headings.find(({ level }) => level === 1)?.text ??
     /^title: *(["']?)(.+)\1\s*$/m.exec(frontMatter ?? "")?.[2] ??
     headings[0]?.text ??
-    name
+    name.slice(name.lastIndexOf("/") + 1)
   const first = frontMatter === undefined ? -1 : frontMatter.split("\n").length + 1
   const starts = [{ level: 0, line: first, text: title }, ...headings]
   const sections = starts.flatMap(({ level, line, text: heading }, index): ReadonlyArray<Section> => {
@@ -110,7 +110,9 @@ export const read: (
   Effect.fnUntraced(function* (paths) {
     const seen = new Set<string>()
     const names = yield* Effect.forEach(paths, (path) => find(path, seen))
-    return yield* Effect.forEach(names.flat(), readDocument, { concurrency: 8 })
+    const documents = yield* Effect.forEach(names.flat(), readDocument, { concurrency: 8 })
+    const isEmpty = documents.every(({ sections }) => sections.length === 0)
+    return isEmpty ? yield* new NoDocuments({ path: paths.join(", ") }) : documents
   })
 
 const readDocument = Effect.fnUntraced(function* (name: string) {
