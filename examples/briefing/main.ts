@@ -18,6 +18,7 @@ import { briefing } from "./workflows/briefing.ts"
 /** The arguments do not say what to do. */
 class Misuse extends Schema.TaggedError<Misuse>()("Misuse", { problem: Schema.String }) {
   override readonly [Runtime.errorExitCode] = 2
+  override readonly [Runtime.errorReported] = false
   override get [CliError.userMessage]() {
     return this.problem
   }
@@ -92,7 +93,7 @@ const command = Command.make(
     const following = yield* Effect.forkChild(view.follow(execution))
     const sumUp = Effect.gen(function* () {
       yield* Fiber.join(following)
-      yield* Console.log(`\n${table(view.tree, execution.id, yield* execution.usage)}\n`)
+      yield* Console.log(`\n${table(view.tree, yield* execution.usage)}\n`)
     })
     const outcome = yield* execution.result.pipe(
       Effect.onInterrupt(() => execution.cancel("Ctrl-C")),

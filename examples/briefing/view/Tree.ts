@@ -2,7 +2,6 @@
  * An execution as a tree of its paths, built from its events and from nothing else.
  */
 import type { Event, Execution } from "effect-baton"
-import { fromKey } from "../key.ts"
 
 export type State = "running" | "waiting" | "done" | "failed" | "cancelled"
 
@@ -32,12 +31,15 @@ const make = (name: string): Node => ({
 
 export const empty = (workflow: string): Node => make(workflow)
 
+/** The segments of a path as they were named: a key that has what means something in paths is written with `%`. */
+export const segments = (path: string): ReadonlyArray<string> =>
+  path === "" ? [] : path.split("/").map((segment) => segment.replace(/%(?:25|2F|23)/g, decodeURIComponent))
+
 /** The nodes from the root to a path; those that are missing are added. */
 const lineage = (root: Node, path: string): ReadonlyArray<Node> => {
   const nodes = [root]
-  for (const segment of path === "" ? [] : path.split("/")) {
+  for (const name of segments(path)) {
     const { children } = nodes.at(-1)!
-    const name = fromKey(segment)
     const node = children.get(name) ?? make(name)
     children.set(name, node)
     nodes.push(node)
@@ -97,7 +99,7 @@ export const update = (root: Node, event: Event.Event): void => {
       node.state = "waiting"
       break
     case "RequestSettled":
-      node.state = event.outcome === "withdrawn" ? "cancelled" : "done"
+      node.state = event.outcome === "approved" || event.outcome === "answered" ? "done" : "cancelled"
       node.note = event.outcome
       break
     case "Progressed":

@@ -30,7 +30,7 @@ export const lines = (workflow: string): View => {
 
 const teller = (tree: Tree.Node) => {
   const tenths = new Map<string, number>()
-  const place = (path: string) => (path === "" ? tree.name : path)
+  const place = (path: string) => (path === "" ? tree.name : Tree.segments(path).join(" "))
 
   return (event: Event.Event): string | undefined => {
     const at = place(event.path)
@@ -40,7 +40,7 @@ const teller = (tree: Tree.Node) => {
       case "Progressed": {
         // Of what is long, every tenth part; of what is deep inside, nothing.
         if (event.path.split("/").length > 2) return undefined
-        const tenth = event.total === 0 ? 0 : Math.floor((10 * event.current) / event.total)
+        const tenth = event.total === 0 ? -1 : Math.floor((10 * event.current) / event.total)
         if (tenths.get(event.path) === tenth || (event.path.includes("/") && tenth < 10)) return undefined
         tenths.set(event.path, tenth)
         const of = event.total === 0 ? "" : ` ${event.current}/${event.total}`

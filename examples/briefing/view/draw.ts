@@ -1,5 +1,6 @@
 /**
- * A tree as lines of text. What is finished folds into one line; of what goes on, only the way to where it goes on shows.
+ * A tree as lines of text. What is finished folds into one line; what goes on shows down to a depth, and from there on as
+ * one way to where it goes on.
  */
 import { CliOutput } from "effect/cli"
 import * as Tree from "./Tree.ts"
@@ -24,10 +25,13 @@ export const draw = (root: Tree.Node, space: Space): ReadonlyArray<string> => {
   return lines.map((line) => paint(line, space))
 }
 
+/** Deeper down the picture would change faster than it can be read. */
+const deepest = 3
+
 /** As deep as there is room for. */
 const fold = (root: Tree.Node, space: Space): ReadonlyArray<Line> => {
   const room = Math.max(3, space.rows - 2)
-  for (let depth = 8; depth > 0; depth--) {
+  for (let depth = deepest; depth > 0; depth--) {
     const lines = show(root, space, 0, depth)
     if (lines.length <= room) return lines
   }
@@ -35,20 +39,30 @@ const fold = (root: Tree.Node, space: Space): ReadonlyArray<Line> => {
   return [...lines.slice(0, room - 1), [[`  … ${lines.length - room + 1} more`, "dim"]]]
 }
 
-const show = (start: Tree.Node, space: Space, depth: number, deepest: number): ReadonlyArray<Line> => {
+const show = (start: Tree.Node, space: Space, depth: number, last: number): ReadonlyArray<Line> => {
   const { names, node } = depth === 0 ? { names: [start.name], node: start } : chain(start)
   const state = Tree.stateOf(node)
+  const isOpen = state !== "done" && state !== "cancelled"
   const children = [...node.children.values()]
-  const isOpen = depth === 0 || (depth < deepest && (state === "running" || state === "waiting" || state === "failed"))
-  const shown = isOpen ? children.filter((child) => depth === 0 || Tree.stateOf(child) !== "done") : []
+  const shown = depth === 0 ? children : isOpen ? children.filter((child) => Tree.stateOf(child) !== "done") : []
   return [
     [
       ["  ".repeat(depth), "plain"],
       icon(state, space),
-      [` ${names.join(" › ")}`, "plain"],
-      ...about(node, state, space)
+      [` ${names.map(shorten).join(" › ")}`, "plain"],
+      ...about(node, state, space),
+      ...(depth === last && isOpen
+        ? [
+            [
+              tip(node)
+                .map((name) => ` › ${shorten(name)}`)
+                .join(""),
+              "dim"
+            ] as const
+          ]
+        : [])
     ],
-    ...shown.flatMap((child) => show(child, space, depth + 1, deepest))
+    ...(depth === last ? [] : shown.flatMap((child) => show(child, space, depth + 1, last)))
   ]
 }
 
@@ -62,6 +76,18 @@ const chain = (start: Tree.Node): { readonly names: ReadonlyArray<string>; reado
   }
   return { names, node }
 }
+
+/** The names on the way to one place where work goes on. */
+const tip = (node: Tree.Node): ReadonlyArray<string> => {
+  const next = [...node.children.values()].find((child) => {
+    const state = Tree.stateOf(child)
+    return state === "running" || state === "waiting" || state === "failed"
+  })
+  return next === undefined ? [] : [next.name, ...tip(next)]
+}
+
+/** Of a long name, such as a file's path, the end says most. */
+const shorten = (name: string): string => (name.length > 40 ? `…${name.slice(-39)}` : name)
 
 const icon = (state: Tree.State, { frame }: Space): Piece => {
   switch (state) {

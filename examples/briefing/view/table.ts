@@ -6,7 +6,7 @@ const number = (value: number): string => value.toLocaleString("en")
 const cost = (usd: number): string => (usd === 0 ? "0" : usd.toFixed(4))
 
 /** The run and its parts, with what each used; the run's own figures are the engine's. */
-export const table = (root: Tree.Node, id: string, usage: Budget.Usage): string => {
+export const table = (root: Tree.Node, usage: Budget.Usage): string => {
   const row = (
     name: string,
     state: Tree.State,
@@ -24,7 +24,7 @@ export const table = (root: Tree.Node, id: string, usage: Budget.Usage): string 
   ]
   const rows = [
     ["run", "status", "steps", "model calls", "tokens in", "tokens out", "cost, $", "time"],
-    row(`${root.name} ${id}`, Tree.stateOf(root), { ...usage, calls: usage.modelCalls }, root.endedAt - root.startedAt),
+    row(root.name, Tree.stateOf(root), { ...usage, calls: usage.modelCalls }, root.endedAt - root.startedAt),
     ...[...root.children.values()].map((part) =>
       row(`  ${part.name}`, Tree.stateOf(part), part.used, part.endedAt - part.startedAt)
     )
