@@ -11,11 +11,18 @@ export const Brief = Schema.Struct({
 })
 export type Brief = typeof Brief.Type
 
+/** A brief in which no finding says again what the overview or another finding says. */
+export const distinct = (brief: Brief): Brief => {
+  const said = new Set(Sentence.split(brief.overview))
+  const isNew = ({ text }: Finding) => !said.has(text) && said.add(text).has(text)
+  return { ...brief, facts: brief.facts.filter(isNew), questions: brief.questions.filter(isNew) }
+}
+
 /** What somebody who is to approve a brief needs to see of it. */
 export const summaryOf = ({ facts, overview, questions }: Brief): string =>
   [...(overview === "" ? [] : [overview]), `${facts.length} facts, ${questions.length} open questions.`].join("\n\n")
 
-/** The brief as Markdown, with a word on who wrote it. What one place says no later one repeats. */
+/** The brief as Markdown, with a word on who wrote it. Summaries leave out what stands above them. */
 export const toMarkdown = (brief: Brief, digests: ReadonlyArray<Digest>, byline: string): string => {
   const folder = commonFolder(digests.map(({ name }) => name))
   const place = (source: string) => `_(${source.startsWith(folder) ? source.slice(folder.length) : source})_`
@@ -29,13 +36,10 @@ export const toMarkdown = (brief: Brief, digests: ReadonlyArray<Digest>, byline:
     return sentences.join(" ")
   }
 
-  const list = (title: string, findings: ReadonlyArray<Finding>) => {
-    const lines = findings.flatMap(({ source, text }) => {
-      const news = say(text)
-      return news === "" ? [] : [`- ${news} ${place(source)}`]
-    })
-    return lines.length === 0 ? [] : [`## ${title}`, lines.join("\n")]
-  }
+  const list = (title: string, findings: ReadonlyArray<Finding>) =>
+    findings.length === 0
+      ? []
+      : [`## ${title}`, findings.map(({ source, text }) => `- ${say(text)} ${place(source)}`).join("\n")]
 
   const document = ({ kind, name, parts, summary, title, words }: Digest): string => {
     const about = `- **${title}** ${place(`${name}, ${kind}, ${words.toLocaleString("en")} words`)}`

@@ -22,16 +22,30 @@ export interface Entry {
 
 export class Library extends Context.Service<
   Library,
-  { readonly get: (name: string) => Effect.Effect<Entry, UnknownDocument> }
+  {
+    readonly get: (name: string) => Effect.Effect<Entry, UnknownDocument>
+    /** The names in a list with a comma and a space between them; names may have those inside of them too. */
+    readonly names: (list: string) => Effect.Effect<ReadonlyArray<string>, UnknownDocument>
+  }
 >()("briefing/Library") {
   static make(entries: ReadonlyArray<Entry>): Library["Service"] {
     const known = new Map(entries.map((entry) => [entry.document.name, entry]))
+    const unknown = (name: string) => Effect.fail(new UnknownDocument({ name, known: [...known.keys()] }))
     return {
       get: (name) => {
         const entry = known.get(name)
-        return entry === undefined
-          ? Effect.fail(new UnknownDocument({ name, known: [...known.keys()] }))
-          : Effect.succeed(entry)
+        return entry === undefined ? unknown(name) : Effect.succeed(entry)
+      },
+      names: (list) => {
+        const names: Array<string> = []
+        let open: ReadonlyArray<string> = []
+        for (const piece of list.split(", ")) {
+          open = [...open, piece]
+          if (!known.has(open.join(", "))) continue
+          names.push(open.join(", "))
+          open = []
+        }
+        return open.length === 0 ? Effect.succeed(names) : unknown(open.join(", "))
       }
     }
   }

@@ -14,7 +14,6 @@ import {
 } from "effect-baton"
 import { summaryOf, toMarkdown } from "../brief.ts"
 import * as Documents from "../documents.ts"
-import { keyOf } from "../key.ts"
 import { Library, UnknownDocument } from "../library.ts"
 import { Byline } from "../model.ts"
 import { read } from "./read.ts"
@@ -85,7 +84,7 @@ export const briefing = Workflow.make("briefing", {
     )
 
     yield* Execution.progress({ current: 1, total: 4, message: `reading ${documents.length} documents` })
-    const digests = yield* Effect.forEach(documents, (document) => read.call(document, { key: keyOf(document.name) }), {
+    const digests = yield* Effect.forEach(documents, (document) => read.call(document, { key: document.name }), {
       concurrency: 4
     })
 
@@ -98,7 +97,14 @@ export const briefing = Workflow.make("briefing", {
     const approval = yield* Execution.waitForApproval(`${summaryOf(brief)}\n\nWrite this brief to ${file}?`)
     if (!approval.approved) return { _tag: "Declined", reason: approval.reason ?? "declined" } as const
 
-    yield* Step.make("save", { output: Schema.Void, error: NotWritten, run: save(file, page) })
+    yield* Step.make("save", {
+      output: Schema.Void,
+      error: NotWritten,
+      timeout: "10 seconds",
+      run: save(file, page)
+    }).pipe(
+      Effect.catchTag("StepTimedOut", ({ message }) => Effect.fail(new NotWritten({ path: file, problem: message })))
+    )
     yield* Execution.progress({ current: 4, total: 4, message: `wrote ${file}` })
     return { _tag: "Written", file } as const
   })

@@ -5,7 +5,6 @@ import { Effect, Schema } from "effect"
 import { Models, Parallelization } from "effect-baton"
 import { Part } from "../digest.ts"
 import * as Documents from "../documents.ts"
-import { keyOf } from "../key.ts"
 import * as Prompts from "../prompts.ts"
 
 /** How long a part may be. */
@@ -24,7 +23,7 @@ export const sections = Parallelization.make("sections", {
   split: (input) =>
     Effect.succeed(
       Documents.parts(input, words).map(({ heading, text }, index) => ({
-        id: keyOf(`${index + 1} ${heading}`),
+        id: `${index + 1} ${heading}`,
         prompt: Prompts.summarise({ title: heading, text, sentences: input.sentences }).prompt
       }))
     ),

@@ -6,8 +6,9 @@
 import { Effect, Schema } from "effect"
 import { Models, OrchestratorWorkers } from "effect-baton"
 import type { Contribution } from "../assignment.ts"
-import { Brief } from "../brief.ts"
+import { Brief, distinct } from "../brief.ts"
 import { Digest } from "../digest.ts"
+import { Library } from "../library.ts"
 import * as Prompts from "../prompts.ts"
 import * as Findings from "./findings.ts"
 import { overview } from "./overview.ts"
@@ -60,23 +61,23 @@ export const write = OrchestratorWorkers.make("write", {
     Models.object(
       Prompts.plan({ goal: "A brief of these documents: overview, facts, open questions", workers, documents })
     ),
-  delegate: (step, dependencies) => {
+  delegate: Effect.fnUntraced(function* (step, dependencies) {
     const { workflow } = workers.find(({ name }) => name === step.worker)!
-    return workflow.call({
-      documents: step.input.split(", "),
-      findings: dependencies.flatMap(({ data }) => findingsOf(data))
-    })
-  },
+    const library = yield* Library
+    const documents = yield* library.names(step.input)
+    return yield* workflow.call({ documents, findings: dependencies.flatMap(({ data }) => findingsOf(data)) })
+  }),
   synthesize: (results) => {
     const from = (worker: (typeof workers)[number]["name"]) =>
       results.flatMap((result) => (result.worker === worker && result.success ? [result.data] : []))
-    return Effect.succeed({
-      overview: from("overview")
-        .map((data) => (data._tag === "Text" ? data.text : ""))
-        .join("\n\n"),
-      facts: from("key-facts").flatMap(findingsOf),
-      questions: from("open-questions").flatMap(findingsOf)
-    })
+    const overview = from("overview").map((data) => (data._tag === "Text" ? data.text : ""))
+    return Effect.succeed(
+      distinct({
+        overview: overview.join("\n\n"),
+        facts: from("key-facts").flatMap(findingsOf),
+        questions: from("open-questions").flatMap(findingsOf)
+      })
+    )
   },
   maxConcurrency: 4
 })
