@@ -192,7 +192,7 @@ const errorName = (cause: Cause.Cause<unknown>): string => {
 // Models
 // -----------------------------------------------------------------------------
 
-/** Names of models, told by who made them. */
+/** What is known of models, told by who made or wrapped them. */
 const names = new WeakMap<LanguageModel.LanguageModel, About>()
 
 /** Says whose model it is, for its events and spans. */
@@ -215,10 +215,24 @@ export const withAbout = (model: LanguageModel.LanguageModel, about: About): Lan
   const original = originals.get(model)
   if (original === model) return model
   const inner = original ?? model
-  const wrapped = instrumented(inner, { ...names.get(inner), ...defined(about) })
+  const merged = { ...names.get(inner), ...defined(about) }
+  const wrapped = instrumented(inner, merged)
   originals.set(wrapped, inner)
+  names.set(wrapped, merged)
   return wrapped
 }
+
+/** What is known of a model, be it wrapped or within limits. */
+export const aboutOf = (model: LanguageModel.LanguageModel): About => {
+  for (let found: any = model; found !== null; found = Object.getPrototypeOf(found)) {
+    const about = names.get(found)
+    if (about !== undefined) return about
+  }
+  return {}
+}
+
+/** Whether a model is wrapped, or passes its calls on to wrapped ones: it counts its calls. */
+export const isInstrumented = (model: LanguageModel.LanguageModel): boolean => originals.has(model)
 
 const defined = (about: About): About =>
   Object.fromEntries(Object.entries(about).filter(([, value]) => value !== undefined))
