@@ -1,5 +1,5 @@
 /** A body can wait for people. Here two of three must say yes, within a day. */
-import { Console, Effect, Stream } from "effect"
+import { Console, Effect } from "effect"
 import { Engine, Execution, Workflow } from "effect-baton"
 
 const deploy = Workflow.make("deploy", {
@@ -16,11 +16,7 @@ const deploy = Workflow.make("deploy", {
 const program = Effect.gen(function* () {
   const run = yield* deploy.run("1.2.0")
   const execution = yield* run.start
-  yield* execution.statusChanges.pipe(
-    Stream.takeUntil((status) => status === "awaiting"),
-    Stream.runDrain
-  )
-  const [request] = yield* execution.requests
+  const request = yield* Execution.nextRequest(execution)
   yield* Console.log(request.message)
 
   const refused = yield* Effect.flip(execution.approve(request.id, { by: "eve" }))

@@ -1,5 +1,5 @@
 /** A body can ask for a value. What does not fit the schema is refused to the one who answers, who can try again. */
-import { Console, Effect, Schema, Stream } from "effect"
+import { Console, Effect, Schema } from "effect"
 import { Engine, Execution, Workflow } from "effect-baton"
 
 const Booking = Schema.Struct({ guests: Schema.Int, day: Schema.Literals(["friday", "saturday"]) })
@@ -14,11 +14,7 @@ const reserve = Workflow.make("reserve", {
 const program = Effect.gen(function* () {
   const run = yield* reserve.run("Nami")
   const execution = yield* run.start
-  yield* execution.statusChanges.pipe(
-    Stream.takeUntil((status) => status === "awaiting"),
-    Stream.runDrain
-  )
-  const [request] = yield* execution.requests
+  const request = yield* Execution.nextRequest(execution)
   yield* Console.log(request.message)
 
   const refused = yield* Effect.flip(execution.answer(request.id, { guests: "many", day: "friday" }))

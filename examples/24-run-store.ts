@@ -1,5 +1,5 @@
 /** A run store keeps records and events of runs, to be found by workflow, status, tag and time, page by page. */
-import { Console, Effect, Schema } from "effect"
+import { Console, Effect, Layer, Schema } from "effect"
 import { Engine, RunStore, Step, Workflow } from "effect-baton"
 
 class SoldOut extends Schema.TaggedError<SoldOut>()("SoldOut", { item: Schema.String }) {}
@@ -15,8 +15,7 @@ const orders = Effect.forEach(["tea", "coffee", "milk"], (item, index) =>
 )
 
 const program = Effect.gen(function* () {
-  // What an engine is still to write is in the store when the engine is released.
-  yield* orders.pipe(Effect.provide(Engine.layerMemory))
+  yield* orders
 
   const { runs } = yield* RunStore.find({ workflow: "order", status: "failed", tag: "drinks" })
   for (const { id } of runs) {
@@ -30,7 +29,10 @@ const program = Effect.gen(function* () {
   for (const page of [first, second]) yield* Console.log(page.runs.map((run) => `${run.id} ${run.status}`))
 })
 
-await program.pipe(Effect.provide(RunStore.layerMemory), Effect.runPromise)
+// An engine that is given a store writes every change of its runs there.
+const engine = Engine.layerMemory.pipe(Layer.provideMerge(RunStore.layerMemory))
+
+await program.pipe(Effect.provide(engine), Effect.runPromise)
 
 /* prints:
 order-2: RunStarted, StatusChanged, AttemptStarted, StepStarted, StepFailed, StatusChanged, RunFailed

@@ -4,8 +4,9 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { Approval, ApprovalOptions } from "./Approval.ts"
 import type { Usage } from "./Budget.ts"
 import type { CancelResult } from "./Cancel.ts"
@@ -102,6 +103,55 @@ export interface Execution<out Output, out Error = never> {
   /** How it ended, defects included. */
   readonly exit: Effect.Effect<Exit.Exit<Output, Error | RunError>>
 }
+
+/**
+ * Waits until an execution asks a person, and gives the oldest open request.
+ *
+ * **Details**
+ *
+ * Fails with `RunSettled` when the execution settles without asking. `execution.requests` lists what is open right now,
+ * which just after `start` may be nothing yet.
+ *
+ * **Example** (Answering what comes)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Execution, Workflow } from "effect-baton"
+ *
+ * const deploy = Workflow.make("deploy", {
+ *   run: (version) =>
+ *     Effect.sleep("10 millis").pipe(
+ *       Effect.andThen(Execution.waitForApproval(`Deploy ${version}?`)),
+ *       Effect.map((approval) => (approval.approved ? "deployed" : "declined"))
+ *     )
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const execution = yield* (yield* deploy.run("1.2.0")).start
+ *   const request = yield* Execution.nextRequest(execution)
+ *   yield* execution.approve(request.id)
+ *   return [request.message, yield* execution.result]
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemory))) // => ["Deploy 1.2.0?", "deployed"]
+ * ```
+ */
+export const nextRequest = (execution: Execution<unknown, unknown>): Effect.Effect<HumanRequest, RunSettled> =>
+  execution.events.pipe(
+    Stream.filter((event) => event._tag === "RequestOpened"),
+    Stream.mapEffect(() => execution.requests),
+    Stream.filter((requests) => requests.length > 0),
+    Stream.runHead,
+    Effect.flatMap((requests) =>
+      Option.isSome(requests)
+        ? Effect.succeed(requests.value[0])
+        : Effect.flatMap(execution.status, (status) =>
+            Effect.fail(
+              new RunSettled({ executionId: execution.id, status: status as "completed" | "failed" | "cancelled" })
+            )
+          )
+    )
+  )
 
 /** Where a request stands among others of its kind. */
 export interface KeyOptions {

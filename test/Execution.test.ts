@@ -9,6 +9,36 @@ const echo = Workflow.make("echo", { run: (text) => Effect.succeed(text) })
 const forever = Workflow.make("forever", { run: () => Effect.never })
 
 describe("Execution", () => {
+  it.effect("nextRequest waits for the oldest open request, and fails when there will be none", () =>
+    Effect.gen(function* () {
+      const workflow = Workflow.make("asks twice", {
+        run: () =>
+          Effect.gen(function* () {
+            yield* Effect.sleep("1 second")
+            yield* Execution.waitForApproval("one")
+            yield* Effect.sleep("1 second")
+            yield* Execution.waitForApproval("two")
+            return "done"
+          })
+      })
+      const execution = yield* start(workflow, "")
+      const seen: Array<string> = []
+      const answering = yield* Effect.forkChild(
+        Effect.gen(function* () {
+          while (true) {
+            const request = yield* Execution.nextRequest(execution)
+            seen.push(request.message)
+            yield* execution.approve(request.id)
+          }
+        }).pipe(Effect.flip)
+      )
+      yield* TestClock.adjust("2 seconds")
+      const error = yield* Fiber.join(answering)
+      assert.deepStrictEqual(seen, ["one", "two"])
+      assert.deepInclude(error, { _tag: "RunSettled", status: "completed" })
+    }).pipe(memory)
+  )
+
   it.effect("result gives the output, exit the exit, and both any number of times", () =>
     Effect.gen(function* () {
       const execution = yield* start(echo, "hi")

@@ -71,8 +71,9 @@ class MemoryEngine implements Host {
   private readonly definitions = new Map<string, unknown>()
   private readonly clock: Clock.Clock
   private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
-  private readonly mirrored = new Map<ExecutionImpl, number>()
-  private mirroring: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** Executions that changed since the run store was told. */
+  private readonly unwritten = new Set<ExecutionImpl>()
+  private isMirroring = false
   private isShutDown = false
   private readonly context: Context.Context<never>
 
@@ -228,19 +229,19 @@ class MemoryEngine implements Host {
 
   /** Writes what changed to the run store: the newest record of each execution, then its new events. */
   private mirror(execution: ExecutionImpl): void {
-    if (!this.mirrored.has(execution)) this.mirrored.set(execution, 0)
-    if (this.mirroring !== undefined) return
-    const dirty = this.mirrored
+    this.unwritten.add(execution)
+    if (this.isMirroring) return
+    this.isMirroring = true
     const next: Effect.Effect<void> = Effect.suspend(() => {
-      for (const [execution] of dirty) {
-        dirty.delete(execution)
+      for (const execution of this.unwritten) {
+        this.unwritten.delete(execution)
         return Effect.andThen(this.write(execution), next)
       }
-      this.mirroring = undefined
+      this.isMirroring = false
       return Effect.void
     })
-    this.mirroring = Effect.runForkWith(this.context)(Effect.andThen(Effect.yieldNow, next))
-    this.adopt(this.mirroring)
+    // At once, so that a store in memory has the outcome before `result` tells it.
+    this.adopt(Effect.runForkWith(this.context)(next))
   }
 
   private write(execution: ExecutionImpl): Effect.Effect<void> {

@@ -10,15 +10,15 @@ import { get, Purpose } from "./ModelRegistry.ts"
 
 /** What a phase asks of a model. */
 export interface Ask {
-  /** What the call is for, e.g. `"classify"`. */
-  readonly purpose: string
+  /** What the call is for, e.g. `"classify"`. Default: the name of the step it stands in. */
+  readonly purpose?: string | undefined
   readonly prompt: string
   /** Id of the model. Default: the `LanguageModel` in the context. */
   readonly model?: string | undefined
 }
 
 const ask = <A, E, R>(
-  { model: id, purpose }: Ask,
+  { model: id, purpose = "" }: Ask,
   f: (model: LanguageModel.LanguageModel) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | AiError.AiError, R | LanguageModel.LanguageModel> => {
   const model: Effect.Effect<LanguageModel.LanguageModel, AiError.AiError, LanguageModel.LanguageModel> =
@@ -95,7 +95,11 @@ export const text = (question: Ask): Effect.Effect<string, AiError.AiError, Lang
  * ```
  */
 export const object = <A, I extends Record<string, any>>(
-  question: Ask & { readonly schema: Schema.Codec<A, I>; readonly name: string }
+  question: Ask & {
+    readonly schema: Schema.Codec<A, I>
+    /** What the value is called towards the model. Default: the identifier of the schema. */
+    readonly name?: string | undefined
+  }
 ): Effect.Effect<A, AiError.AiError, LanguageModel.LanguageModel> =>
   ask(question, (model) => {
     const { name: objectName, prompt, schema } = question
