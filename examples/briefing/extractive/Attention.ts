@@ -11,7 +11,7 @@ const pointing =
 export const pointsElsewhere = ({ text }: Sentence): boolean => pointing.test(text)
 /** Stands in every project. */
 const boilerplate =
-  /\b(?:licen[cs]ed under|all rights reserved|copyright|contributions? (?:\w+ ){0,5}(?:are|is) (?:\w+ )?welcome|love to hear|community|stay up to date|pull requests?|sponsor|donat|feel free|reach out|have any questions|star this|join (?:us|our)|discord|twitter|stack overflow|without warranty)\b/i
+  /\b(?:licen[cs]ed under|all rights reserved|copyright|contributions? (?:\w+ ){0,5}(?:are|is) (?:\w+ )?welcome|love to hear|community|stay up to date|pull requests?|sponsor|donat|feel free|reach out|have any questions|star this|join (?:us|our)|discord|twitter|stack overflow|without warranty|applicable law)\b/i
 
 /** Speaks of its authors. */
 const ours = /^(?:we|we'[rv]e|we'(?:d|ll)|our|i|i'[mv]e?)\b/i

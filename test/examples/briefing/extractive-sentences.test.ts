@@ -72,6 +72,10 @@ describe("Markdown", () => {
       Markdown.plain("**Use** [the _docs_](https://a.b/c_(d)) with `a_b_c` and snake_case, ~~not~~ <b>this</b>[^1]."),
       "Use the docs with `a_b_c` and snake_case, not this."
     )
+    assert.strictEqual(
+      Markdown.plain("[PostCSS] reads list[index] and `[code]`."),
+      "PostCSS reads list[index] and `[code]`."
+    )
   })
 })
 
