@@ -6,7 +6,7 @@
  * Exit codes: 0 the brief is written, or was declined; 1 something failed; 2 wrong arguments; 130 Ctrl-C.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, Fiber, FileSystem, Layer, Path, Runtime, Schema } from "effect"
+import { Console, Effect, Fiber, FileSystem, Layer, Logger, Path, Runtime, Schema } from "effect"
 import { Argument, CliConfig, CliError, Command, Flag, GlobalFlag, TerminalCapabilities } from "effect/cli"
 import { Engine, HumanChannel } from "effect-baton"
 import * as Model from "./model.ts"
@@ -89,7 +89,11 @@ const command = Command.make(
     const channel = yes || no ? always(yes) : view.beside(yield* ask)
 
     const run = yield* briefing.run({ paths: paths.length > 0 ? paths : yield* ownDocuments, out })
-    const execution = yield* Effect.provideService(run.start, HumanChannel.HumanChannel, channel)
+    const execution = yield* run.start.pipe(
+      Effect.provideService(HumanChannel.HumanChannel, channel),
+      // What is logged inside the run is among its events, which the view shows.
+      Effect.provide(Logger.layer([]))
+    )
     const following = yield* Effect.forkChild(view.follow(execution))
     const sumUp = Effect.gen(function* () {
       yield* Fiber.join(following)
@@ -113,6 +117,7 @@ const command = Command.make(
 )
 
 Command.run(command, { version: "0.1.0" }).pipe(
+  // What is wrong is on the screen already, with the help.
   Effect.catchTag("ShowHelp", () => Effect.fail(new Misuse({ problem: "" }))),
   Effect.provide(
     Layer.mergeAll(Engine.layerMemory, Model.layer, CliConfig.layer({ builtIns: [GlobalFlag.Help] })).pipe(

@@ -105,6 +105,9 @@ export const update = (root: Node, event: Event.Event): void => {
     case "Progressed":
       node.progress = event
       break
+    case "Logged":
+      if (event.level === "Warn" || event.level === "Error" || event.level === "Fatal") node.note = event.message
+      break
   }
 }
 

@@ -45,25 +45,15 @@ const show = (start: Tree.Node, space: Space, depth: number, last: number): Read
   const isOpen = state !== "done" && state !== "cancelled"
   const children = [...node.children.values()]
   const shown = depth === 0 ? children : isOpen ? children.filter((child) => Tree.stateOf(child) !== "done") : []
-  return [
-    [
-      ["  ".repeat(depth), "plain"],
-      icon(state, space),
-      [` ${names.map(shorten).join(" › ")}`, "plain"],
-      ...about(node, state, space),
-      ...(depth === last && isOpen
-        ? [
-            [
-              tip(node)
-                .map((name) => ` › ${shorten(name)}`)
-                .join(""),
-              "dim"
-            ] as const
-          ]
-        : [])
-    ],
-    ...(depth === last ? [] : shown.flatMap((child) => show(child, space, depth + 1, last)))
+  const further = depth === last && isOpen ? tip(node) : []
+  const line: Line = [
+    ["  ".repeat(depth), "plain"],
+    icon(state, space),
+    [` ${names.map(shorten).join(" › ")}`, "plain"],
+    ...about(node, state, space),
+    [further.map((name) => ` › ${shorten(name)}`).join(""), "dim"]
   ]
+  return depth === last ? [line] : [line, ...shown.flatMap((child) => show(child, space, depth + 1, last))]
 }
 
 /** A node that only leads to one other shares a line with it. */
@@ -128,7 +118,7 @@ const paint = (line: Line, { columns, isColored }: Space): string => {
   for (const [piece, color] of line) {
     const cut = clip(piece.replace(/\s*\n\s*/g, " "), room)
     room -= CliOutput.displayWidth(cut)
-    text += isColored && color !== "plain" ? `\x1b[${colors[color]}m${cut}\x1b[0m` : cut
+    text += isColored && color !== "plain" && cut !== "" ? `\x1b[${colors[color]}m${cut}\x1b[0m` : cut
     if (room <= 0) break
   }
   return text
