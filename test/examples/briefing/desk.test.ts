@@ -2,8 +2,10 @@ import { spawnSync } from "node:child_process"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Path, Stream } from "effect"
+import { AiError } from "effect/ai"
+import { TestClock } from "effect/testing"
 import { Engine } from "effect-baton"
-import { ScriptedHuman } from "effect-baton/testing"
+import { Faults, ScriptedHuman } from "effect-baton/testing"
 import * as Sentence from "../../../examples/briefing/extractive/Sentence.ts"
 import * as Model from "../../../examples/briefing/model.ts"
 import { draw } from "../../../examples/briefing/view/draw.ts"
@@ -160,6 +162,29 @@ describe("the briefing desk", () => {
       assert.strictEqual(yield* execution.cancel("Ctrl-C"), "cancelled")
       assert.strictEqual((yield* Effect.flip(execution.result))._tag, "RunCancelled")
       assert.isFalse(yield* exists)
+    }).pipe(Effect.scoped, Effect.provide(services))
+  )
+
+  it.effect("a run that a busy model stopped goes on where it stopped: only the step that failed runs again", () =>
+    Effect.gen(function* () {
+      const { out, paths } = yield* desk
+      const reason = new AiError.RateLimitError({ metadata: {} })
+      const busy = AiError.make({ module: "LanguageModel", method: "generateObject", reason })
+      const faults = yield* Faults.make([Faults.fail(busy, { at: "write/plan" })])
+      const human = yield* ScriptedHuman.make([ScriptedHuman.approve()])
+      const run = yield* briefing.run({ paths, out })
+      const execution = yield* Effect.provide(run.start, Layer.merge(human.layer, faults.layer))
+      yield* Stream.runHead(Stream.filter(execution.events, ({ _tag }) => _tag === "RetryScheduled"))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* execution.result)._tag, "Written")
+      const events = yield* Stream.runCollect(execution.events)
+      const ran = events.flatMap((event) =>
+        event._tag === "StepCompleted" && event.reused !== true ? [event.path] : []
+      )
+      assert.strictEqual(new Set(ran).size, ran.length)
+      assert.isTrue(
+        events.some((event) => event._tag === "StepCompleted" && event.reused === true && event.path === "open")
+      )
     }).pipe(Effect.scoped, Effect.provide(services))
   )
 

@@ -46,6 +46,38 @@ describe("documents", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
+  it.effect("links are followed once, those that lead nowhere are left out, and a path may be named twice", () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const root = yield* folder({ "a.md": "Text.", "sub/b.md": "Text." })
+      yield* fs.symlink(root, path.join(root, "sub", "up"))
+      yield* fs.symlink(path.join(root, "a.md"), path.join(root, "same.md"))
+      yield* fs.symlink("/nowhere/at/all.md", path.join(root, "lost.md"))
+      const documents = yield* Documents.read([root, path.join(root, "sub"), path.join(root, "a.md")])
+      assert.deepStrictEqual(
+        documents.map(({ name }) => path.relative(root, name)),
+        ["a.md", "sub/b.md"]
+      )
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.effect("documents that hold nothing but headings are nothing to read", () =>
+    Effect.gen(function* () {
+      const root = yield* folder({ "a.md": "# A\n\n## B\n", "b.txt": "" })
+      assert.strictEqual((yield* Effect.flip(Documents.read([root])))._tag, "NoDocuments")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it("front matter names the document and is none of its sections", () => {
+    const document = Documents.fromText("a.md", "---\ntitle: 'npm-access'\nsection: 1\n---\n\n### Synopsis\n\nText.\n")
+    assert.strictEqual(document.title, "npm-access")
+    assert.deepStrictEqual(
+      document.sections.map(({ heading, text }) => [heading, text]),
+      [["Synopsis", "Text."]]
+    )
+  })
+
   it("sections end at the next heading of any level, and those without text are left out", () => {
     const document = Documents.fromText(
       "a.md",
