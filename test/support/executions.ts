@@ -126,7 +126,10 @@ export const counted = <A, E, R>(f: (counter: Counter) => Effect.Effect<A, E, R>
     )
   })
 
-/** A scheduler that lets a fiber go on for `choose()` operations at a time: interleavings that rarely happen. */
+/**
+ * A scheduler that may let others run before any operation: interleavings that hardly ever happen otherwise. A yield
+ * costs operations itself, so a chance of a half or more never gets anywhere.
+ */
 export const scheduler = (choose: () => boolean): Scheduler.Scheduler => {
   const mixed = new Scheduler.MixedScheduler()
   return {
