@@ -199,7 +199,7 @@ const tighten: Task = Effect.fnUntraced(function* (request) {
     picked.every(({ sentence }) => Rank.similarity(sentence.terms, next.sentence.terms) < Rank.tooAlike)
   const gain = ({ covered, inDraft, score, sentence }: Candidate) => {
     const more = covered.filter((heading) => picked.every((one) => !one.covered.includes(heading)))
-    return more.length === 0 ? 0 : (more.length + score + (inDraft ? 0.1 : 0)) / (10 + sentence.words)
+    return more.length === 0 ? 0 : (more.length + 2 * score + (inDraft ? 0.1 : 0)) / (20 + sentence.words)
   }
   const pick = (value: (one: Candidate) => number) => {
     for (;;) {

@@ -7,7 +7,7 @@ const leaning =
   /^(?:\(|note:|(?:this|that|these|those|it|its|they|them|he|she|such|both|here|there|then|so|thus|but|and|or|also|however|therefore|otherwise|instead|hence|still|moreover|furthermore|again|for (?:example|instance)|in (?:this|that|these|which) |as (?:above|before|a result)|the (?:former|latter|above|following)|to do (?:this|so)|if (?:so|not))\b)/i
 /** Points elsewhere, or shows something that an excerpt does not show. */
 const pointing =
-  /^(?:(?:also )?see|check out|read|click|please|visit|refer|source:|to (?:learn|find out|read) more|learn more|follow the|let's|let us|for (?:\w+ )?(?:more|information|details|examples?))\b|https?:\/\/|\b(?:following|below|example above|shown above|as follows)\b/i
+  /^(?:(?:also )?see|check out|read|click|please|visit|refer|source:|to (?:learn|find out|read) more|learn more|follow the|let's|let us|for (?:\w+ )?(?:more|information|details|examples?))\b|https?:\/\/|\b[\w-]+\.md\b|, see (?:the|our)\b|\b(?:following|below|example above|shown above|as follows)\b/i
 export const pointsElsewhere = ({ text }: Sentence): boolean => pointing.test(text)
 /** Stands in every project. */
 const boilerplate =
