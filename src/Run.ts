@@ -24,7 +24,7 @@ import type { Execution } from "./Execution.ts"
 import { Callback } from "./internal/schema.ts"
 import { Retry } from "./Retry.ts"
 import type { RunError } from "./RunError.ts"
-import type { Engine } from "./services/Engine.ts"
+import type { Engine, WorkflowNotRegistered } from "./services/Engine.ts"
 import { Timeout } from "./Timeout.ts"
 import type * as Workflow from "./Workflow.ts"
 
@@ -149,6 +149,11 @@ export interface Run<out Output, out Error = never, out R = never> {
   readonly status: Effect.Effect<RunStatus>
   /** Starts the run; again, at once or later, gives the same execution. */
   readonly start: Effect.Effect<Execution<Output, Error>, never, R | Engine>
+  /**
+   * Starts the run where its workflow is registered (`Workflow.toLayer`), with what it was registered with: whoever
+   * submits needs nothing of what the body needs.
+   */
+  readonly submit: Effect.Effect<Execution<Output, Error>, WorkflowNotRegistered, Engine>
   /** Cancels the run; if it has not started, it never will: `start` then gives a cancelled execution. */
   readonly cancel: (reason?: string) => Effect.Effect<CancelResult>
   /** The same run with these options over the ones it has. */

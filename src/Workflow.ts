@@ -4,7 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
@@ -126,7 +126,8 @@ export interface Options<Input, Output, Error, R> {
 export const isWorkflow = (u: unknown): u is Any => Predicate.hasProperty(u, TypeId)
 
 const starter: Starter = {
-  start: (run) => Effect.flatMap(Engine, (engine) => engine.start(run))
+  start: (run) => Effect.flatMap(Engine, (engine) => engine.start(run)),
+  submit: (run) => Effect.flatMap(Engine, (engine) => engine.submit(run))
 }
 
 interface Definition {
@@ -520,3 +521,40 @@ export const withDefaults: {
   (self: Any, defaults: RunOptions<any, any>): Workflow<any, any, any, any> =>
     derive(self, { defaults: merge(self.defaults, defaults) })
 )
+
+/**
+ * Registers a workflow with the engine: what its body needs is provided here, runs of it can be submitted by whoever has
+ * the engine, and durable runs of it that nobody goes on with are taken up.
+ *
+ * **Details**
+ *
+ * Several versions of one workflow may be registered side by side: a durable run goes on under the one it began with.
+ *
+ * **Example** (Submitting without what the body needs)
+ *
+ * ```ts
+ * import { Context, Effect, Layer } from "effect"
+ * import { Engine, Workflow } from "effect-baton"
+ *
+ * class Greeting extends Context.Service<Greeting, string>()("Greeting") {}
+ *
+ * const greet = Workflow.make("greet", { run: (name) => Effect.map(Greeting, (greeting) => `${greeting} ${name}`) })
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* greet.run("ada")
+ *   const execution = yield* run.submit
+ *   return yield* execution.result
+ * })
+ *
+ * const layer = Workflow.toLayer(greet).pipe(
+ *   Layer.provide(Layer.succeed(Greeting, "hello")),
+ *   Layer.provideMerge(Engine.layerMemory)
+ * )
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(layer))) // => "hello ada"
+ * ```
+ */
+export const toLayer = <Input, Output, Error, R>(
+  workflow: Workflow<Input, Output, Error, R>
+): Layer.Layer<never, never, R | Engine> =>
+  Layer.effectDiscard(Effect.flatMap(Engine, (engine) => engine.register(workflow)))

@@ -33,10 +33,18 @@ import type { Pending } from "../internal/request.ts"
 import type { RunImpl } from "../internal/run.ts"
 import { isSettled } from "../Run.ts"
 import { IdConflict } from "../RunError.ts"
-import { Engine, EngineShutdown, ExecutionNotFound, type Filter, type Summary } from "../services/Engine.ts"
+import {
+  Engine,
+  EngineShutdown,
+  ExecutionNotFound,
+  type Filter,
+  type Summary,
+  WorkflowNotRegistered
+} from "../services/Engine.ts"
 import { HumanChannel, inbox } from "../services/HumanChannel.ts"
 import { instrumentServices } from "../services/ModelServices.ts"
 import * as RunStore from "../services/RunStore.ts"
+import type { Any } from "../Workflow.ts"
 
 /** Settings of the memory engine. */
 export interface Options {
@@ -67,6 +75,8 @@ class MemoryEngine implements Host {
   /** Settled executions, oldest first from `head` on. */
   private settled: Array<{ readonly execution: ExecutionImpl; readonly millis: number } | undefined> = []
   private head = 0
+  /** What registered workflows run with. */
+  private readonly registered = new Map<string, Context.Context<never>>()
   private readonly adopted = new Set<Fiber.Fiber<unknown, unknown>>()
   private readonly definitions = new Map<string, unknown>()
   private readonly clock: Clock.Clock
@@ -93,6 +103,19 @@ class MemoryEngine implements Host {
       if (run.execution instanceof ExecutionImpl) return Effect.succeed(run.execution)
       if (this.isShutDown) return Effect.die(new EngineShutdown({ workflow: run.workflow.name }))
       return Effect.succeed(this.begin(run, fiber, undefined))
+    })
+  }
+
+  makeKnown(workflow: Any, context: Context.Context<any>): void {
+    this.registered.set(`${workflow.name}@${workflow.version ?? ""}`, context as Context.Context<never>)
+  }
+
+  submit(run: RunImpl): Effect.Effect<ExecutionImpl, WorkflowNotRegistered> {
+    return Effect.suspend(() => {
+      const { name, version } = run.workflow
+      const context = this.registered.get(`${name}@${version ?? ""}`)
+      if (context !== undefined) return Effect.setContext(this.launch(run), context)
+      return Effect.fail(new WorkflowNotRegistered({ workflow: name, ...(version === undefined ? {} : { version }) }))
     })
   }
 
@@ -335,6 +358,8 @@ const make = (options: Options) =>
     yield* Effect.addFinalizer(() => engine.shutdown)
     return Engine.of({
       start: (run) => engine.launch(run as unknown as RunImpl) as Effect.Effect<any>,
+      register: (workflow) => Effect.contextWith((context) => Effect.sync(() => engine.makeKnown(workflow, context))),
+      submit: (run) => engine.submit(run as unknown as RunImpl),
       get: find,
       list: (filter) => Effect.sync(() => engine.list(filter ?? {})),
       interrupt: (id) =>

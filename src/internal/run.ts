@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { CancelResult } from "../Cancel.ts"
 import type { Execution } from "../Execution.ts"
 import type { Run, RunOptions, RunStatus } from "../Run.ts"
-import type { Engine } from "../services/Engine.ts"
+import type { Engine, WorkflowNotRegistered } from "../services/Engine.ts"
 import type { Any } from "../Workflow.ts"
 import { type Fields, Lazy } from "./eventLog.ts"
 import { idToString } from "./id.ts"
@@ -13,6 +13,7 @@ import { idToString } from "./id.ts"
 /** How a run reaches the engine; given by `Workflow`, which knows the service. */
 export interface Starter {
   readonly start: (run: RunImpl) => Effect.Effect<Execution<any, any>, never, any>
+  readonly submit: (run: RunImpl) => Effect.Effect<Execution<any, any>, WorkflowNotRegistered, Engine>
 }
 
 /** An option that is there but undefined does not hide a default. */
@@ -98,6 +99,10 @@ export class RunImpl extends Lazy implements Run<any, any, any> {
 
   get start(): Effect.Effect<Execution<any, any>, never, Engine> {
     return this.starter.start(this)
+  }
+
+  get submit(): Effect.Effect<Execution<any, any>, WorkflowNotRegistered, Engine> {
+    return this.starter.submit(this)
   }
 
   cancel(reason?: string): Effect.Effect<CancelResult> {

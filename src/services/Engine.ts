@@ -2,11 +2,34 @@
  * Where executions live: they are started, found again and shut down here.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Execution } from "../Execution.ts"
 import type { Run } from "../Run.ts"
 import { RunStatus } from "../Run.ts"
+import type { Workflow } from "../Workflow.ts"
+
+/**
+ * What is recorded of a run is not what its code does now: the run is held as it is, and goes on when a version that fits
+ * is registered.
+ *
+ * **Example** (Reading the message)
+ *
+ * ```ts
+ * import { Engine } from "effect-baton"
+ *
+ * new Engine.ReplayMismatch({ path: "plan", expected: "a result that fits the step's schema", found: '{"v":1}' }).message // => 'The code does not fit what is recorded at "plan": expected a result that fits the step\'s schema, found {"v":1}; register a version that fits, and the run goes on'
+ * ```
+ */
+export class ReplayMismatch extends Schema.TaggedError<ReplayMismatch>("effect-baton/Engine/ReplayMismatch")(
+  "ReplayMismatch",
+  { path: Schema.String, expected: Schema.String, found: Schema.String }
+) {
+  override get message(): string {
+    return `The code does not fit what is recorded at "${this.path}": expected ${this.expected}, found ${this.found}; register a version that fits, and the run goes on`
+  }
+}
 
 /**
  * What an engine says of an execution in a list.
@@ -27,7 +50,9 @@ export const Summary = Schema.Struct({
   tags: Schema.Array(Schema.String),
   parentId: Schema.optionalKey(Schema.String),
   startedAt: Schema.Date,
-  settledAt: Schema.optionalKey(Schema.Date)
+  settledAt: Schema.optionalKey(Schema.Date),
+  /** Why a durable run can not go on with the code that is registered. */
+  held: Schema.optionalKey(ReplayMismatch)
 })
 
 /** What an engine says of an execution in a list. */
@@ -85,6 +110,61 @@ export class EngineShutdown extends Schema.TaggedError<EngineShutdown>("effect-b
 }
 
 /**
+ * The workflow is not registered where it should run, so it can not be submitted.
+ *
+ * **Example** (Reading the message)
+ *
+ * ```ts
+ * import { Engine } from "effect-baton"
+ *
+ * new Engine.WorkflowNotRegistered({ workflow: "deploy" }).message // => 'No workflow "deploy" is registered: provide Workflow.toLayer of it where the engine is, or start the run instead of submitting it'
+ * ```
+ */
+export class WorkflowNotRegistered extends Schema.TaggedError<WorkflowNotRegistered>(
+  "effect-baton/Engine/WorkflowNotRegistered"
+)("WorkflowNotRegistered", { workflow: Schema.String, version: Schema.optionalKey(Schema.String) }) {
+  override get message(): string {
+    const version = this.version === undefined ? "" : ` of version "${this.version}"`
+    return `No workflow "${this.workflow}"${version} is registered: provide Workflow.toLayer of it where the engine is, or start the run instead of submitting it`
+  }
+}
+
+/**
+ * A run can not go on, or begin again, in the way that was asked for.
+ *
+ * **Example** (Reading the message)
+ *
+ * ```ts
+ * import { Engine } from "effect-baton"
+ *
+ * new Engine.NotResumable({ id: "run_1", problem: "it is completed: only failed and cancelled runs are retried" }).message // => "run_1 can not be taken up again: it is completed: only failed and cancelled runs are retried"
+ * ```
+ */
+export class NotResumable extends Schema.TaggedError<NotResumable>("effect-baton/Engine/NotResumable")("NotResumable", {
+  id: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.id} can not be taken up again: ${this.problem}`
+  }
+}
+
+/** What only an engine does that keeps what happened. */
+export interface History {
+  readonly retry: (
+    id: string
+  ) => Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound | NotResumable | WorkflowNotRegistered>
+  readonly fork: (
+    id: string,
+    options: { readonly fromStep: string; readonly input?: unknown }
+  ) => Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound | NotResumable | WorkflowNotRegistered>
+  readonly prune: (options: {
+    readonly olderThan: Duration.Input
+    readonly keep?: number | undefined
+  }) => Effect.Effect<number>
+}
+
+/**
  * The place where executions live.
  *
  * **Example** (Starting by hand)
@@ -109,6 +189,16 @@ export class Engine extends Context.Service<
   {
     /** Starts a run, or gives the execution it already has. After a shutdown it dies with `EngineShutdown`. */
     readonly start: <Output, Error, R>(run: Run<Output, Error, R>) => Effect.Effect<Execution<Output, Error>, never, R>
+    /** Makes a workflow known: runs of it can be submitted, and durable ones that nobody goes on with are taken up. */
+    readonly register: <Input, Output, Error, R>(
+      workflow: Workflow<Input, Output, Error, R>
+    ) => Effect.Effect<void, never, R>
+    /** Starts a run of a registered workflow, with what it was registered with. */
+    readonly submit: <Output, Error, R>(
+      run: Run<Output, Error, R>
+    ) => Effect.Effect<Execution<Output, Error>, WorkflowNotRegistered>
+    /** What only a durable engine does. */
+    readonly history?: History | undefined
     /** The handle of an execution. */
     readonly get: (id: string) => Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound>
     /** The executions the engine holds, oldest start first. */
@@ -170,3 +260,123 @@ export const get = (id: string): Effect.Effect<Execution<unknown, unknown>, Exec
  */
 export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<Summary>, never, Engine> =>
   Effect.flatMap(Engine, (engine) => engine.list(filter))
+
+const history = Effect.flatMap(Engine, (engine) =>
+  engine.history === undefined
+    ? Effect.die(new Error("This engine keeps no results: use Engine.layerSqlite or another durable engine"))
+    : Effect.succeed(engine.history)
+)
+
+/**
+ * Takes a failed or cancelled run up where it failed: a new run that begins with everything that succeeded.
+ *
+ * **Details**
+ *
+ * Steps that succeeded in the last attempt and what people answered are not done again. The run that failed stays as it
+ * is. The workflow must be registered here.
+ *
+ * **Gotchas**
+ *
+ * On the memory engine it dies: only durable engines keep results.
+ *
+ * **Example** (After the mending)
+ *
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Engine, Step, Workflow } from "effect-baton"
+ *
+ * class Down extends Schema.TaggedError<Down>()("Down", {}) {}
+ * let isUp = false
+ *
+ * const report = Workflow.make("report", {
+ *   error: Down,
+ *   run: Effect.fnUntraced(function*(topic) {
+ *     const facts = yield* Step.make("collect", { run: Effect.succeed(`facts on ${topic}`) })
+ *     return yield* Step.make("send", { error: Down, run: isUp ? Effect.succeed(`sent ${facts}`) : new Down() })
+ *   })
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* Effect.flip(report.execute("tea", { id: "report-1" }))
+ *   isUp = true
+ *   const again = yield* Engine.retry("report-1")
+ *   return yield* again.result
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerSqlite({ filename: ":memory:" })))) // => "sent facts on tea"
+ * ```
+ */
+export const retry = (
+  id: string
+): Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound | NotResumable | WorkflowNotRegistered, Engine> =>
+  Effect.flatMap(history, (history) => history.retry(id))
+
+/**
+ * A new run that shares with another the results of all steps that had ended when `fromStep` began.
+ *
+ * **Details**
+ *
+ * `fromStep` is the path of a step. With `input`, the new run has another input. The other run may be settled or not,
+ * and stays as it is.
+ *
+ * **Gotchas**
+ *
+ * On the memory engine it dies: only durable engines keep results.
+ *
+ * **Example** (The last step again)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Step, Workflow } from "effect-baton"
+ *
+ * let drafts = 0
+ * const write = Workflow.make("write", {
+ *   run: Effect.fnUntraced(function*(topic) {
+ *     const facts = yield* Step.make("collect", { run: Effect.succeed(`facts on ${topic}`) })
+ *     return yield* Step.make("draft", { run: Effect.sync(() => `draft ${++drafts} of ${facts}`) })
+ *   })
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* write.execute("tea", { id: "write-1" })
+ *   const fork = yield* Engine.fork("write-1", { fromStep: "draft" })
+ *   return yield* fork.result
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerSqlite({ filename: ":memory:" })))) // => "draft 2 of facts on tea"
+ * ```
+ */
+export const fork = (
+  id: string,
+  options: { readonly fromStep: string; readonly input?: unknown }
+): Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound | NotResumable | WorkflowNotRegistered, Engine> =>
+  Effect.flatMap(history, (history) => history.fork(id, options))
+
+/**
+ * Removes runs that settled longer ago than `olderThan`, with all that is stored of them; the newest `keep` stay.
+ *
+ * **Details**
+ *
+ * Gives the number of runs removed. Children go with the run at the top of their tree, once that has settled.
+ *
+ * **Gotchas**
+ *
+ * On the memory engine it dies: that lets go of settled executions by itself.
+ *
+ * **Example** (Nothing old)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Workflow } from "effect-baton"
+ *
+ * const echo = Workflow.make("echo", { run: (text) => Effect.succeed(text) })
+ *
+ * const program = Effect.andThen(echo.execute("hi"), Engine.prune({ olderThan: "30 days" }))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerSqlite({ filename: ":memory:" })))) // => 0
+ * ```
+ */
+export const prune = (options: {
+  readonly olderThan: Duration.Input
+  readonly keep?: number | undefined
+}): Effect.Effect<number, never, Engine> => Effect.flatMap(history, (history) => history.prune(options))

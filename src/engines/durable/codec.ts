@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
@@ -41,9 +42,25 @@ type Json = (value: unknown) => Result.Result<unknown, SchemaIssue.Issue>
 interface Compiled {
   readonly encode: Json
   readonly decode: Json
+  /** Whether what it describes may hold secrets. */
+  readonly isSecret: boolean
 }
 
 const compiled = new WeakMap<object, Compiled>()
+
+/** Whether what a schema describes may hold secrets, which JSON would tell. */
+export const hasSecret = (schema: Boundary<any>): boolean => holdsSecret(schema.ast, new Set())
+
+const holdsSecret = (node: unknown, seen: Set<unknown>): boolean => {
+  if (!Predicate.isObjectKeyword(node) || seen.has(node)) return false
+  seen.add(node)
+  if (Array.isArray(node)) return node.some((each) => holdsSecret(each, seen))
+  const ast = node as Record<string, unknown>
+  const annotations = ast.annotations as { readonly representation?: { readonly id?: unknown } } | undefined
+  if (annotations?.representation?.id === "effect/schema/Redacted") return true
+  if (ast._tag === "Suspend" && Predicate.isFunction(ast.thunk)) return holdsSecret(ast.thunk(), seen)
+  return Object.entries(ast).some(([key, value]) => key !== "annotations" && holdsSecret(value, seen))
+}
 
 const compile = (schema: Boundary<any>): Compiled => {
   const known = compiled.get(schema)
@@ -51,15 +68,22 @@ const compile = (schema: Boundary<any>): Compiled => {
   const json = Schema.toCodecJson(schema)
   const codec: Compiled = {
     encode: SchemaParser.encodeUnknownResult(json),
-    decode: SchemaParser.decodeUnknownResult(json)
+    decode: SchemaParser.decodeUnknownResult(json),
+    isSecret: hasSecret(schema)
   }
   compiled.set(schema, codec)
   return codec
 }
 
-/** A value as JSON by its schema. */
+/** A value as JSON by its schema; one that may hold secrets is refused. */
 export const encode = (schema: Boundary<any>, value: unknown): { readonly json: unknown } | NotStorable => {
-  const result = compile(schema).encode(value)
+  const codec = compile(schema)
+  if (!codec.isSecret) return encodeBy(codec, value)
+  return new NotStorable("", "Expected a schema without secrets, which would be stored in clear", "Redacted")
+}
+
+const encodeBy = (codec: Compiled, value: unknown): { readonly json: unknown } | NotStorable => {
+  const result = codec.encode(value)
   if (result._tag === "Success") return { json: result.success }
   const { message, path, value: found } = problem(result.failure, value)
   return new NotStorable(path, message, found)
@@ -69,6 +93,19 @@ export const encode = (schema: Boundary<any>, value: unknown): { readonly json: 
 export const decode = (schema: Boundary<any>, json: unknown): { readonly value: unknown } | undefined => {
   const result = compile(schema).decode(json)
   return result._tag === "Success" ? { value: result.success } : undefined
+}
+
+/** A value with its secrets crossed out: an error says what went wrong without them. */
+const masked = (value: unknown): unknown => {
+  if (Redacted.isRedacted(value)) return Redacted.make("<redacted>")
+  if (Array.isArray(value)) return value.map(masked)
+  if (!Predicate.isObjectKeyword(value) || value instanceof Date) return value
+  const copy = Object.create(Object.getPrototypeOf(value))
+  for (const key of Object.getOwnPropertyNames(value)) {
+    const property = Object.getOwnPropertyDescriptor(value, key)!
+    Object.defineProperty(copy, key, "value" in property ? { ...property, value: masked(property.value) } : property)
+  }
+  return copy
 }
 
 /** What keeps a value from being plain JSON. */
@@ -127,7 +164,8 @@ const encodeError = (error: unknown, definition: Any, codec: StepCodec | undefin
     ["run", commonErrors]
   ] as const) {
     if (schema === undefined) continue
-    const encoded = encode(schema, error)
+    const codec = compile(schema)
+    const encoded = encodeBy(codec, codec.isSecret ? masked(error) : error)
     if (!(encoded instanceof NotStorable)) return { e: encoded.json, by }
   }
   const encoded = plain(error)

@@ -40,7 +40,7 @@ export const live = <A, E, R>(
   settings: Settings,
   fault: ((n: number) => Strike) | undefined,
   program: Effect.Effect<A, E, R>
-): Effect.Effect<Life<A>, E, Exclude<R, Engine>> =>
+): Effect.Effect<Life<A>, E, Exclude<R, Engine | Durable>> =>
   Effect.scoped(
     Effect.gen(function* () {
       const context = yield* Layer.build(layerSqlite({ filename, ...settings }))
@@ -62,4 +62,4 @@ export const live = <A, E, R>(
       const { crashed, writes } = engine.writer
       return { result, crashed, writes, completed: rows.map((row) => row.place) }
     })
-  ) as Effect.Effect<Life<A>, E, Exclude<R, Engine>>
+  ) as Effect.Effect<Life<A>, E, Exclude<R, Engine | Durable>>

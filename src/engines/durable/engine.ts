@@ -20,12 +20,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { Usage } from "../../Budget.ts"
 import type { Execution, Progress } from "../../Execution.ts"
 import { type AnswerError, RequestNotFound, RequestSettled } from "../../HumanRequest.ts"
+import { InvalidDefinition } from "../../InvalidDefinition.ts"
 import * as attempts from "../../internal/attempts.ts"
 import * as cancelling from "../../internal/cancelling.ts"
 import { Tag } from "../../internal/eventLog.ts"
@@ -38,11 +40,17 @@ import { type Answer, type Pending, PendingApproval } from "../../internal/reque
 import { RunImpl, type Starter } from "../../internal/run.ts"
 import { isSettled, type RunOptions } from "../../Run.ts"
 import { IdConflict, InvalidInput } from "../../RunError.ts"
-import { EngineShutdown } from "../../services/Engine.ts"
+import {
+  EngineShutdown,
+  ExecutionNotFound,
+  type History,
+  NotResumable,
+  WorkflowNotRegistered
+} from "../../services/Engine.ts"
 import { HumanChannel, inbox } from "../../services/HumanChannel.ts"
 import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
-import { decode, encode, NotStorable, parse } from "./codec.ts"
+import { decode, encode, hasSecret, NotStorable, parse } from "./codec.ts"
 import { DurableHandle } from "./handle.ts"
 import {
   type AnswerRow,
@@ -50,6 +58,7 @@ import {
   type EventRow,
   type JournalHost,
   type RequestRow,
+  seedsOf,
   toAnswer,
   toResponses
 } from "./journal.ts"
@@ -105,7 +114,41 @@ const resident = 0
 /** `wake_at` of one that was let go in the middle of its work. */
 const atOnce = 1
 
-const restarter: Starter = { start: (run) => Effect.succeed(run.execution!) }
+const restarter: Starter = {
+  start: (run) => Effect.succeed(run.execution!),
+  submit: (run) => Effect.succeed(run.execution!)
+}
+
+const columns = [
+  "id",
+  "workflow",
+  "version",
+  "status",
+  "tags",
+  "parent_id",
+  "root_id",
+  "source_id",
+  "input",
+  "options",
+  "started_at",
+  "wake_at",
+  "epoch"
+]
+
+const insertRun = `INSERT INTO baton_runs (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING RETURNING id`
+
+/** What is stored is not encrypted: a workflow whose input or output holds secrets is not for this engine. */
+const refuseSecrets = (workflow: Any): void => {
+  for (const field of ["input", "output"] as const) {
+    if (!hasSecret(workflow[field])) continue
+    throw new InvalidDefinition({
+      workflow: workflow.name,
+      field,
+      value: "a schema with Redacted in it",
+      problem: "Expected a schema without secrets, since a durable engine would store them in clear; pass a reference"
+    })
+  }
+}
 
 const key = (workflow: string, version: string | null | undefined) => `${workflow}@${version ?? ""}`
 
@@ -134,6 +177,8 @@ export class DurableEngine implements Host, JournalHost {
   private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
   /** Executions that only wait, and since when. */
   private readonly idle = new Map<ExecutionImpl, number>()
+  /** Executions that are about to look for answers. */
+  private readonly reopening = new Set<ExecutionImpl>()
   /** Options with code, of runs that were started here. */
   private readonly given = new Map<string, RunOptions>()
   private sleeper: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -196,6 +241,7 @@ export class DurableEngine implements Host, JournalHost {
   register(workflow: Any, context: Context.Context<never>): void {
     const name = key(workflow.name, workflow.version)
     const known = this.registrations.get(name)
+    if (known?.workflow !== workflow) refuseSecrets(workflow)
     this.registrations.set(name, { workflow, context: this.prepare(context) })
     if (known === undefined && this.runs) this.fork(this.recover(workflow))
   }
@@ -236,6 +282,164 @@ export class DurableEngine implements Host, JournalHost {
       if (run.givenId !== undefined) return this.startNamed(run, fiber, undefined)
       return this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
     })
+  }
+
+  /** Starts a run of a registered workflow; a process that runs nothing leaves it to one that does. */
+  submit(run: RunImpl): Effect.Effect<Execution<any, any>, WorkflowNotRegistered> {
+    return Effect.withFiber((fiber) => {
+      if (run.execution !== undefined) return Effect.succeed(run.execution)
+      const { name, version } = run.workflow
+      const registration = this.registrations.get(key(name, version))
+      if (this.runs && registration !== undefined) return Effect.setContext(this.launch(run), registration.context)
+      if (this.runs) {
+        return Effect.fail(new WorkflowNotRegistered({ workflow: name, ...(version === undefined ? {} : { version }) }))
+      }
+      refuseSecrets(run.workflow)
+      const journal = new DurableJournal(this, run.id, this.nextEpoch(), this.now())
+      const draft = new ExecutionImpl(run, this, this.prepare(fiber.context), undefined, journal)
+      return this.insert(draft, journal, fiber.cache, [])
+    })
+  }
+
+  /** Writes the row of a run that goes on at once, here or elsewhere. */
+  private insert(
+    draft: ExecutionImpl,
+    journal: DurableJournal,
+    cache: Fiber.Fiber.Cache,
+    seeds: ReadonlyArray<readonly [path: string, result: unknown]>,
+    sourceId: string | null = null
+  ): Effect.Effect<Execution<any, any>> {
+    const { run } = draft
+    const row = [...this.toRow(draft, journal)]
+    row[columns.indexOf("source_id")] = sourceId
+    row[columns.indexOf("wake_at")] = atOnce
+    const write = Effect.gen({ self: this }, function* () {
+      const inserted = yield* this.query<{ id: string }>(insertRun, row)
+      if (inserted.length === 0) return false
+      for (const tag of draft.options.tags ?? []) {
+        yield* this.query(`INSERT INTO baton_tags (tag, execution_id) VALUES (?, ?)`, [tag, run.id])
+      }
+      for (const [path, result] of seeds) {
+        yield* this.query(`INSERT INTO baton_seeds (execution_id, path, result) VALUES (?, ?, ?)`, [
+          run.id,
+          path,
+          JSON.stringify(result)
+        ])
+      }
+      yield* this.query(`INSERT INTO baton_signals (execution_id, kind) VALUES (?, 'look')`, [run.id])
+      return true
+    })
+    return Effect.gen({ self: this }, function* () {
+      const isNew = yield* this.writer.exposed(Effect.orDie(this.sql.withTransaction(write)))
+      if (!isNew) return yield* this.join(run, draft, cache)
+      const handle = new DurableHandle(this, run.id, run.workflow.name, run.workflow)
+      run.execution = handle
+      if (this.runs) yield* this.activate(run.id)
+      return handle
+    })
+  }
+
+  // -- beginning again ------------------------------------------------------
+
+  private source(
+    id: string
+  ): Effect.Effect<
+    { readonly row: RunRow; readonly registration: Registration },
+    ExecutionNotFound | WorkflowNotRegistered
+  > {
+    return Effect.gen({ self: this }, function* () {
+      yield* this.writer.drained
+      const [row] = yield* this.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+      if (row === undefined) return yield* new ExecutionNotFound({ id })
+      const registration = this.registrations.get(key(row.workflow, row.version))
+      if (registration !== undefined) return { row, registration }
+      return yield* new WorkflowNotRegistered({
+        workflow: row.workflow,
+        ...(row.version === null ? {} : { version: row.version })
+      })
+    })
+  }
+
+  /** A new run that begins with what another had before a sequence number. */
+  private again(
+    row: RunRow,
+    { context, workflow }: Registration,
+    input: unknown,
+    events: ReadonlyArray<EventRow>,
+    before: number
+  ): Effect.Effect<Execution<any, any>> {
+    return Effect.gen({ self: this }, function* () {
+      const history = yield* this.history(row.id)
+      const options = { ...fromStored(parse(row.options), workflow.defaults), id: undefined } as RunOptions
+      const run = new RunImpl(this.now(), Math.abs(yield* Random.nextInt), workflow, input, options, restarter)
+      const journal = new DurableJournal(this, run.id, this.nextEpoch(), this.now())
+      const draft = new ExecutionImpl(run, this, context, undefined, journal)
+      return yield* this.insert(draft, journal, fiberCache, seedsOf(history, events, before), row.id)
+    })
+  }
+
+  retry(id: string): ReturnType<History["retry"]> {
+    return Effect.gen({ self: this }, function* () {
+      const { registration, row } = yield* this.source(id)
+      if (row.status !== "failed" && row.status !== "cancelled") {
+        return yield* new NotResumable({
+          id,
+          problem: `it is ${row.status}: only failed and cancelled runs are retried`
+        })
+      }
+      const input = decode(registration.workflow.input, parse(row.input))
+      if (input === undefined) return yield* new NotResumable({ id, problem: "its input does not fit the workflow" })
+      const { events } = yield* this.history(id)
+      return yield* this.again(row, registration, input.value, events, Number.POSITIVE_INFINITY)
+    })
+  }
+
+  forkRun(id: string, options: { readonly fromStep: string; readonly input?: unknown }): ReturnType<History["fork"]> {
+    return Effect.gen({ self: this }, function* () {
+      const { registration, row } = yield* this.source(id)
+      const { events } = yield* this.history(id)
+      const last = lastAttempt(events)
+      const steps = events.filter((event) => event.tag === "StepStarted" && event.attempt === last)
+      const from = steps.find((event) => event.path === options.fromStep)
+      if (from === undefined) {
+        const known = steps.map((event) => `"${event.path}"`).join(", ")
+        return yield* new NotResumable({ id, problem: `it has no step "${options.fromStep}"; its steps are: ${known}` })
+      }
+      const input =
+        "input" in options ? { value: options.input } : decode(registration.workflow.input, parse(row.input))
+      if (input === undefined) return yield* new NotResumable({ id, problem: "its input does not fit the workflow" })
+      return yield* this.again(row, registration, input.value, events, Number(from.sequence))
+    })
+  }
+
+  prune(options: { readonly olderThan: Duration.Input; readonly keep?: number | undefined }): Effect.Effect<number> {
+    return Effect.gen({ self: this }, function* () {
+      yield* this.writer.drained
+      const before = this.now() - Duration.toMillis(options.olderThan)
+      let pruned = 0
+      for (;;) {
+        const roots = yield* this.query<{ id: string }>(
+          `SELECT id FROM baton_runs WHERE parent_id IS NULL AND settled_at IS NOT NULL AND settled_at <= ?
+           ORDER BY settled_at DESC, id LIMIT 200 OFFSET ${Math.max(0, Math.floor(options.keep ?? 0))}`,
+          [before]
+        )
+        if (roots.length === 0) return pruned
+        for (const { id } of roots) pruned += yield* this.remove(id)
+      }
+    })
+  }
+
+  private remove(rootId: string): Effect.Effect<number> {
+    const tables = ["baton_events", "baton_requests", "baton_answers", "baton_timers", "baton_seeds", "baton_tags"]
+    const remove = Effect.gen({ self: this }, function* () {
+      const rows = yield* this.query<{ id: string }>(`SELECT id FROM baton_runs WHERE root_id = ?`, [rootId])
+      for (const { id } of rows) {
+        for (const table of tables) yield* this.query(`DELETE FROM ${table} WHERE execution_id = ?`, [id])
+        yield* this.query(`DELETE FROM baton_runs WHERE id = ?`, [id])
+      }
+      return rows.length
+    })
+    return this.writer.exposed(Effect.orDie(this.sql.withTransaction(remove)))
   }
 
   private flushed(execution: ExecutionImpl): Effect.Effect<Execution<any, any>> {
@@ -306,11 +510,7 @@ export class DurableEngine implements Host, JournalHost {
       while (this.loading.has(run.id)) yield* this.loaded(run.id)
       this.loading.set(run.id, [])
       return yield* Effect.gen({ self: this }, function* () {
-        const columns = `id, workflow, version, status, tags, parent_id, root_id, source_id, input, options, started_at, wake_at, epoch`
-        const inserted = yield* this.command<{ id: string }>(
-          `INSERT INTO baton_runs (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id`,
-          this.toRow(draft, journal)
-        )
+        const inserted = yield* this.command<{ id: string }>(insertRun, this.toRow(draft, journal))
         if (inserted.length > 0) return yield* this.flushed(this.create(run, context, parent, epoch, cache))
         return yield* this.join(run, draft, cache)
       }).pipe(Effect.ensuring(Effect.sync(() => this.loadEnded(run.id))))
@@ -442,23 +642,8 @@ export class DurableEngine implements Host, JournalHost {
         [epoch, resident, crashes, sequence, id, row.epoch]
       )
       if (claimed.length === 0) return undefined
-      const [events, requests, answers, timers, seeds, children] = yield* Effect.all([
-        this.query<EventRow>(`SELECT * FROM baton_events WHERE execution_id = ? ORDER BY sequence`, [id]),
-        this.query<RequestRow>(`SELECT * FROM baton_requests WHERE execution_id = ?`, [id]),
-        this.query<AnswerRow>(`SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY request_id, n`, [id]),
-        this.query<{ attempt: number; path: string; due: number; state: string }>(
-          `SELECT attempt, path, due, state FROM baton_timers WHERE execution_id = ?`,
-          [id]
-        ),
-        this.query<{ path: string; result: string }>(`SELECT path, result FROM baton_seeds WHERE execution_id = ?`, [
-          id
-        ]),
-        this.query<{ id: string; status: string; settled_at: number | null; usage_total: string | null }>(
-          `SELECT id, status, settled_at, usage_total FROM baton_runs WHERE parent_id = ?`,
-          [id]
-        )
-      ])
-      const history = { events, requests, answers, timers, seeds, children }
+      const history = yield* this.history(id)
+      const { children, events, seeds } = history
       const execution = this.construct(row, registration, epoch, parent)
       const journal = execution.journal as DurableJournal
       if (crashes > this.maxCrashes) {
@@ -481,6 +666,29 @@ export class DurableEngine implements Host, JournalHost {
       yield* this.refresh(execution)
       return execution
     })
+  }
+
+  /** All that is stored of an execution. */
+  private history(id: string) {
+    return Effect.map(
+      Effect.all([
+        this.query<EventRow>(`SELECT * FROM baton_events WHERE execution_id = ? ORDER BY sequence`, [id]),
+        this.query<RequestRow>(`SELECT * FROM baton_requests WHERE execution_id = ?`, [id]),
+        this.query<AnswerRow>(`SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY request_id, n`, [id]),
+        this.query<{ attempt: number; path: string; due: number; state: string }>(
+          `SELECT attempt, path, due, state FROM baton_timers WHERE execution_id = ?`,
+          [id]
+        ),
+        this.query<{ path: string; result: string }>(`SELECT path, result FROM baton_seeds WHERE execution_id = ?`, [
+          id
+        ]),
+        this.query<{ id: string; status: string; settled_at: number | null; usage_total: string | null }>(
+          `SELECT id, status, settled_at, usage_total FROM baton_runs WHERE parent_id = ?`,
+          [id]
+        )
+      ]),
+      ([events, requests, answers, timers, seeds, children]) => ({ events, requests, answers, timers, seeds, children })
+    )
   }
 
   private construct(
@@ -800,6 +1008,18 @@ export class DurableEngine implements Host, JournalHost {
           [now, request.id]
         )
         yield* this.refresh(execution)
+      })
+    )
+  }
+
+  /** Requests that a replay opens again may have been answered before it got there, or while it did. */
+  reopened(execution: ExecutionImpl): void {
+    if (this.reopening.has(execution)) return
+    this.reopening.add(execution)
+    this.fork(
+      Effect.suspend(() => {
+        this.reopening.delete(execution)
+        return execution.outcome === undefined ? this.refresh(execution) : Effect.void
       })
     )
   }

@@ -102,6 +102,8 @@ export interface JournalHost {
   ) => Effect.Effect<Execution<any, any>>
   /** The time of a request is up. */
   readonly expire: (execution: ExecutionImpl, request: Pending, now: number) => void
+  /** The body waits again for a request that was open: people may have answered it where no event tells of it. */
+  readonly reopened: (execution: ExecutionImpl) => void
   /** The execution has settled, and that is on disk. */
   readonly settled: (journal: DurableJournal, exit: Exit.Exit<any, any>) => void
   /** Another owner wrote first. */
@@ -119,6 +121,39 @@ interface KnownRequest {
   readonly settled: { readonly outcome: RequestOutcome; readonly time: number } | undefined
   /** How many of the answers its events tell of. */
   readonly answered: number
+}
+
+/** What a run begins with that was made from another: a step's end, or what people said. */
+export type Seed = Stored | { readonly request: KnownRequest }
+
+/** What the last attempt of a run had done before a sequence number. */
+export const seedsOf = (
+  history: History,
+  events: ReadonlyArray<EventRow>,
+  before: number
+): ReadonlyArray<readonly [path: string, seed: Seed]> => {
+  const seeds = new Map<string, Seed>(history.seeds.map(({ path, result }) => [path, parse(result)]))
+  const last = events[events.length - 1]?.attempt ?? 0
+  const reused = new Set(
+    events.flatMap((event) =>
+      event.attempt === last && event.tag === "StepCompleted" && event.result === null ? [event.path] : []
+    )
+  )
+  for (const event of events) {
+    if (Number(event.sequence) >= before) break
+    if (event.tag === "StepCompleted" && event.result !== null && (event.attempt === last || reused.has(event.path))) {
+      seeds.set(event.path, parse(event.result))
+    }
+    if (event.tag !== "RequestSettled") continue
+    const { outcome, requestId } = parse(event.fields)
+    const row = history.requests.find((request) => request.id === requestId)
+    // A no would only be said again by a run that is to go on.
+    if (row === undefined || (outcome !== "approved" && outcome !== "answered")) continue
+    const answers = history.answers.filter((answer) => answer.request_id === requestId)
+    const settled = { outcome, time: Number(event.time) }
+    seeds.set(row.path, { request: { row, answers, settled, answered: answers.length } })
+  }
+  return [...seeds]
 }
 
 interface Timer {
@@ -325,8 +360,8 @@ export class DurableJournal implements Journal, Owner {
     // The first attempt may begin with results of another run; later ones with those of earlier ones, if they resume.
     if (attempt > 1 && this.execution.recorded === undefined) this.earlier.clear()
     else for (const [path, stored] of this.results) if (!("i" in stored)) this.earlier.set(path, stored)
+    if (attempt > 1 && this.execution.recorded === undefined) this.earlierRequests.clear()
     for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
-    if (this.execution.recorded === undefined) this.earlierRequests.clear()
     this.attempt = attempt
     this.attemptStartedAt = offsetMillis
     this.retryAt = undefined
@@ -344,8 +379,9 @@ export class DurableJournal implements Journal, Owner {
   // -- reading --------------------------------------------------------------
 
   /** A result that the first attempt begins with. */
-  seed(path: string, stored: Stored): void {
-    this.earlier.set(path, stored)
+  seed(path: string, seed: Seed): void {
+    if ("request" in seed) this.earlierRequests.set(path, seed.request)
+    else this.earlier.set(path, seed)
   }
 
   /** Takes up what is stored of the attempt that goes on. */
@@ -355,7 +391,7 @@ export class DurableJournal implements Journal, Owner {
     const completed = new Set(history.children.flatMap((child) => (child.status === "completed" ? [child.id] : [])))
     const settled = new Map<string, { readonly outcome: RequestOutcome; readonly time: number }>()
     const answered = new Map<string, number>()
-    if (attempt === 1 || resumes) for (const { path, result } of history.seeds) this.earlier.set(path, parse(result))
+    if (attempt === 1 || resumes) for (const { path, result } of history.seeds) this.seed(path, parse(result))
     for (const event of history.events) {
       this.sequence = event.sequence
       const { attempt: of, path, result, tag } = event
@@ -479,6 +515,7 @@ export class DurableJournal implements Journal, Owner {
     }
     if (known.settled === undefined) {
       this.restoreAnswers(request, known)
+      this.host.reopened(this.execution)
       return true
     }
     if (known.settled.outcome === "withdrawn") return Effect.never

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { RunImpl } from "../../internal/run.ts"
-import { Engine, ExecutionNotFound, type Filter, type Summary } from "../../services/Engine.ts"
+import { Engine, ExecutionNotFound, type Filter, ReplayMismatch, type Summary } from "../../services/Engine.ts"
 import { migrate } from "../../stores/migrations.ts"
 import * as NodeSqlite from "../../stores/NodeSqlite.ts"
 import { parse } from "./codec.ts"
@@ -57,7 +57,8 @@ const toSummary = (row: RunRow): Summary => ({
   tags: parse(row.tags),
   ...(row.parent_id === null ? {} : { parentId: row.parent_id }),
   startedAt: new Date(Number(row.started_at)),
-  ...(row.settled_at === null ? {} : { settledAt: new Date(Number(row.settled_at)) })
+  ...(row.settled_at === null ? {} : { settledAt: new Date(Number(row.settled_at)) }),
+  ...(row.held === null ? {} : { held: new ReplayMismatch(parse(row.held)) })
 })
 
 const make = (settings: Settings) =>
@@ -72,6 +73,16 @@ const make = (settings: Settings) =>
     yield* Effect.forkScoped(engine.sweep)
     const service = Engine.of({
       start: (run) => engine.launch(run as unknown as RunImpl) as Effect.Effect<any>,
+      register: (workflow) =>
+        Effect.contextWith((context) =>
+          Effect.sync(() => engine.register(workflow, context as Context.Context<never>))
+        ),
+      submit: (run) => engine.submit(run as unknown as RunImpl),
+      history: {
+        retry: (id) => engine.retry(id),
+        fork: (id, options) => engine.forkRun(id, options),
+        prune: (options) => engine.prune(options)
+      },
       get: (id) =>
         Effect.gen(function* () {
           const [row] = yield* engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
