@@ -1,0 +1,286 @@
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Duration, Effect, type Exit, Layer, Schema, type Stream } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  type Approval,
+  type Budget,
+  type Cancel,
+  Engine,
+  type Event,
+  Execution,
+  type HumanRequest,
+  type InferWorkflowOutput,
+  Run,
+  type RunError,
+  Step,
+  Workflow
+} from "effect-baton"
+import * as StepModule from "effect-baton/Step"
+import * as WorkflowModule from "effect-baton/Workflow"
+import { onlyRequest } from "./support/executions.ts"
+
+class DeployFailed extends Schema.TaggedError<DeployFailed>()("DeployFailed", { service: Schema.String }) {}
+class Boom extends Schema.TaggedError<Boom>()("Boom", {}) {}
+class Cloud extends Context.Service<Cloud, { readonly region: string }>()("test/Cloud") {}
+class Tracker extends Context.Service<Tracker, { readonly name: string }>()("test/Tracker") {}
+
+const Plan = Schema.Struct({ steps: Schema.Array(Schema.String) })
+const makePlan = (service: string, version: string) => Effect.succeed({ steps: [`${service}@${version}`] })
+const apply = (plan: typeof Plan.Type): Effect.Effect<string, DeployFailed> => Effect.succeed(plan.steps.join())
+
+/** The one-screen example of the specification, word for word. */
+const deploy = Workflow.make("deploy", {
+  input: Schema.Struct({ service: Schema.String, version: Schema.String }),
+  output: Schema.String,
+  error: DeployFailed,
+  run: Effect.fnUntraced(function* ({ service, version }) {
+    const plan = yield* Step.make("plan", { output: Plan, run: makePlan(service, version) })
+    const approval = yield* Execution.waitForApproval(`Deploy ${service}@${version}?`)
+    if (!approval.approved) return `declined by ${approval.approvedBy}`
+    return yield* Step.make("apply", { error: DeployFailed, run: apply(plan) })
+  })
+})
+
+describe("the example of the specification", () => {
+  it("has the types in its comments, without a type argument", () => {
+    const program = Effect.gen(function* () {
+      const run = yield* deploy.run(
+        { service: "api", version: "1.2.0" },
+        {
+          timeout: { duration: "30 seconds", onTimeout: "cancel" },
+          retry: { attempts: 3, delay: "1 second", backoff: "exponential" }
+        }
+      )
+      expectTypeOf(run).toEqualTypeOf<Run.Run<string, DeployFailed, never>>()
+      const execution = yield* run.start
+      expectTypeOf(execution).toEqualTypeOf<Execution.Execution<string, DeployFailed>>()
+      return yield* execution.result
+    }).pipe(Effect.provide(Engine.layerMemory))
+    expectTypeOf(program).toEqualTypeOf<Effect.Effect<string, DeployFailed | RunError.RunError>>()
+  })
+
+  it.effect("runs", () =>
+    Effect.gen(function* () {
+      const run = yield* deploy.run({ service: "api", version: "1.2.0" })
+      const execution = yield* run.start
+      yield* execution.approve((yield* onlyRequest(execution)).id, { by: "ada" })
+      assert.strictEqual(yield* execution.result, "api@1.2.0")
+      yield* TestClock.adjust(0)
+    }).pipe(Effect.provide(Engine.layerMemory))
+  )
+
+  it("is reachable in both ways", () => {
+    assert.strictEqual(WorkflowModule.make, Workflow.make)
+    assert.strictEqual(StepModule.make, Step.make)
+  })
+})
+
+describe("inference", () => {
+  const needy = Workflow.make("needy", {
+    output: Schema.Number,
+    error: Boom,
+    run: (prompt) =>
+      Effect.gen(function* () {
+        expectTypeOf(prompt).toEqualTypeOf<string>()
+        const { region } = yield* Cloud
+        if (region === "") return yield* new Boom()
+        return region.length
+      })
+  })
+
+  it("a workflow knows what it takes, gives, fails with and needs", () => {
+    expectTypeOf(needy).toEqualTypeOf<Workflow.Workflow<string, number, Boom, Cloud>>()
+    expectTypeOf<Workflow.Input<typeof deploy>>().toEqualTypeOf<{
+      readonly service: string
+      readonly version: string
+    }>()
+    expectTypeOf<Workflow.Output<typeof needy>>().toEqualTypeOf<number>()
+    expectTypeOf<InferWorkflowOutput<typeof needy>>().toEqualTypeOf<number>()
+    expectTypeOf<Workflow.InferWorkflowOutput<typeof needy>>().toEqualTypeOf<number>()
+    expectTypeOf<Workflow.Error<typeof needy>>().toEqualTypeOf<Boom>()
+    expectTypeOf<Workflow.Error<typeof plain>>().toEqualTypeOf<never>()
+    expectTypeOf<Workflow.Services<typeof needy>>().toEqualTypeOf<Cloud>()
+    expectTypeOf<Workflow.Services<typeof deploy>>().toEqualTypeOf<never>()
+  })
+
+  const plain = Workflow.make("plain", { run: (prompt) => Effect.succeed(prompt) })
+
+  it("input and output default to text and the error to none", () => {
+    expectTypeOf(plain).toEqualTypeOf<Workflow.Workflow<string, string, never, never>>()
+  })
+
+  it("what the execution and an attempt's scope provide is no requirement", () => {
+    const own = Workflow.make("own", {
+      run: () =>
+        Effect.gen(function* () {
+          yield* Effect.addFinalizer(() => Effect.void)
+          return yield* Execution.id
+        })
+    })
+    expectTypeOf<Workflow.Services<typeof own>>().toEqualTypeOf<never>()
+  })
+
+  it("run needs no engine, start needs the engine and what the body needs", () => {
+    expectTypeOf(needy.run).returns.toEqualTypeOf<Effect.Effect<Run.Run<number, Boom, Cloud>>>()
+    expectTypeOf<Run.Run<number, Boom, Cloud>["start"]>().toEqualTypeOf<
+      Effect.Effect<Execution.Execution<number, Boom>, never, Cloud | Engine.Engine>
+    >()
+    expectTypeOf(needy.execute).returns.toEqualTypeOf<
+      Effect.Effect<number, Boom | RunError.RunError, Cloud | Engine.Engine>
+    >()
+    expectTypeOf(needy.call).returns.toEqualTypeOf<
+      Effect.Effect<number, Boom | RunError.RunError, Cloud | Execution.Current>
+    >()
+  })
+
+  it("a body may fail with its errors and with a RunError, and with nothing else", () => {
+    Workflow.make("passes", { error: Boom, run: () => plain.call("x") })
+    Workflow.make("passes", { run: () => Effect.fail<RunError.RunError>(null as never) })
+    // @ts-expect-error: Boom is not declared
+    Workflow.make("undeclared", { run: () => Effect.as(Effect.fail(new Boom()), "") })
+    // @ts-expect-error: Boom is not DeployFailed
+    Workflow.make("undeclared", { error: DeployFailed, run: () => Effect.as(Effect.fail(new Boom()), "") })
+    // @ts-expect-error: a step's timeout is an error of the body
+    Workflow.make("undeclared", { run: () => Step.make("s", { timeout: 1, run: Effect.succeed("") }) })
+    // @ts-expect-error: a number is no text
+    Workflow.make("wrong output", { run: () => Effect.succeed(1) })
+    // @ts-expect-error: text is no number
+    Workflow.make("wrong input", { input: Schema.Number, run: (n: string) => Effect.succeed(n) })
+  })
+
+  it("callbacks of options know the output and the error", () => {
+    needy.run("", {
+      onComplete: (output) => {
+        expectTypeOf(output).toEqualTypeOf<number>()
+        return Effect.void
+      },
+      onFailed: (error) => {
+        expectTypeOf(error).toEqualTypeOf<Boom | RunError.RunError>()
+        return Effect.void
+      },
+      onStatusChange: (status) => {
+        expectTypeOf(status).toEqualTypeOf<Run.RunStatus>()
+        return Effect.void
+      }
+    })
+    // @ts-expect-error: durations are not objects of anything
+    needy.run("", { timeout: { duration: "30 parsecs" } })
+    // @ts-expect-error: there is no such control
+    needy.run("", { retries: 3 })
+    // @ts-expect-error: the input is text
+    needy.run(5)
+    needy.run("", { timeout: Duration.seconds(3), retry: { attempts: 1, delay: { seconds: 3 } } })
+  })
+
+  it("map, mapError, contramap, andThen, provide and withDefaults change exactly what they say", () => {
+    expectTypeOf(needy.pipe(Workflow.map((n) => `${n}`))).toEqualTypeOf<
+      Workflow.Workflow<string, string, Boom, Cloud>
+    >()
+    expectTypeOf(Workflow.map(needy, (n) => n > 1, Schema.Boolean)).toEqualTypeOf<
+      Workflow.Workflow<string, boolean, Boom, Cloud>
+    >()
+    expectTypeOf(needy.pipe(Workflow.mapError(() => new DeployFailed({ service: "" }), DeployFailed))).toEqualTypeOf<
+      Workflow.Workflow<string, number, DeployFailed, Cloud>
+    >()
+    expectTypeOf(needy.pipe(Workflow.contramap((n: number) => `${n}`, Schema.Number))).toEqualTypeOf<
+      Workflow.Workflow<number, number, Boom, Cloud>
+    >()
+    const tracked = Workflow.make("tracked", {
+      input: Schema.Number,
+      output: Schema.Date,
+      error: DeployFailed,
+      run: () => Effect.as(Tracker, new Date(0))
+    })
+    expectTypeOf(needy.pipe(Workflow.andThen(tracked))).toEqualTypeOf<
+      Workflow.Workflow<string, Date, Boom | DeployFailed, Cloud | Tracker>
+    >()
+    expectTypeOf(needy.pipe(Workflow.provide(Layer.succeed(Cloud, { region: "north" })))).toEqualTypeOf<
+      Workflow.Workflow<string, number, Boom, never>
+    >()
+    expectTypeOf(needy.pipe(Workflow.provide(Layer.effect(Cloud, Effect.as(Tracker, { region: "" }))))).toEqualTypeOf<
+      Workflow.Workflow<string, number, Boom, Tracker>
+    >()
+    expectTypeOf(Workflow.withDefaults(needy, { timeout: 5 })).toEqualTypeOf<
+      Workflow.Workflow<string, number, Boom, Cloud>
+    >()
+    // @ts-expect-error: a number is no input of deploy
+    Workflow.andThen(needy, deploy)
+  })
+
+  it("a child has the child's types and needs", () => {
+    const child = Execution.startChild(needy, "x", { key: "k", onComplete: (n) => Effect.succeed(n + 1) })
+    expectTypeOf(child).toEqualTypeOf<
+      Effect.Effect<Execution.Execution<number, Boom>, never, Cloud | Execution.Current>
+    >()
+    // @ts-expect-error: the child takes text
+    Execution.startChild(needy, 5)
+  })
+
+  it("a step fails with its work, its budget, and its timeout if it has one", () => {
+    const work: Effect.Effect<number, Boom, Cloud> = Effect.fail(new Boom())
+    expectTypeOf(Step.make("s", { run: work })).toEqualTypeOf<
+      Effect.Effect<number, Boom | Budget.BudgetExceeded, Cloud | Execution.Current>
+    >()
+    expectTypeOf(Step.make("s", { run: work, timeout: "1 second" })).toEqualTypeOf<
+      Effect.Effect<number, Boom | Budget.BudgetExceeded | Step.StepTimedOut, Cloud | Execution.Current>
+    >()
+    expectTypeOf(Step.make("s", { run: work, timeout: undefined })).toEqualTypeOf<
+      Effect.Effect<number, Boom | Budget.BudgetExceeded, Cloud | Execution.Current>
+    >()
+    expectTypeOf(
+      Step.make("s", { run: work, retry: { attempts: 1, delay: 1 }, output: Schema.Number, error: Boom })
+    ).toEqualTypeOf<Effect.Effect<number, Boom | Budget.BudgetExceeded, Cloud | Execution.Current>>()
+    // @ts-expect-error: the work gives a number
+    Step.make("s", { run: work, output: Schema.String })
+  })
+
+  it("the operations of a body have the types of the specification", () => {
+    expectTypeOf(Execution.id).toEqualTypeOf<Effect.Effect<string, never, Execution.Current>>()
+    expectTypeOf(Execution.waitForApproval("?")).toEqualTypeOf<
+      Effect.Effect<Approval.Approval, RunError.InvalidOptions, Execution.Current>
+    >()
+    expectTypeOf(Execution.requireApproval("?")).toEqualTypeOf<
+      Effect.Effect<Approval.Approval, RunError.InvalidOptions, Execution.Current>
+    >()
+    expectTypeOf(Execution.waitForInput("?", Schema.DateFromString)).toEqualTypeOf<
+      Effect.Effect<Date, RunError.InvalidOptions, Execution.Current>
+    >()
+    expectTypeOf(Execution.waitForInput("?", Schema.Int, { timeout: 5 })).toEqualTypeOf<
+      Effect.Effect<number, RunError.InvalidOptions | HumanRequest.InputTimedOut, Execution.Current>
+    >()
+    expectTypeOf(Execution.progress({ current: 1, total: 0 })).toEqualTypeOf<
+      Effect.Effect<void, never, Execution.Current>
+    >()
+  })
+
+  it("what takes no argument is an Effect or a Stream of the handle, not a method", () => {
+    type Handle = Execution.Execution<number, Boom>
+    expectTypeOf<Handle["status"]>().toEqualTypeOf<Effect.Effect<Run.RunStatus>>()
+    expectTypeOf<Handle["statusChanges"]>().toEqualTypeOf<Stream.Stream<Run.RunStatus>>()
+    expectTypeOf<Handle["events"]>().toEqualTypeOf<Stream.Stream<Event.Event>>()
+    expectTypeOf<Handle["requests"]>().toEqualTypeOf<Effect.Effect<ReadonlyArray<HumanRequest.HumanRequest>>>()
+    expectTypeOf<Handle["usage"]>().toEqualTypeOf<Effect.Effect<Budget.Usage>>()
+    expectTypeOf<Handle["pause"]>().toEqualTypeOf<Effect.Effect<void, Execution.RunSettled>>()
+    expectTypeOf<Handle["resume"]>().toEqualTypeOf<Effect.Effect<void, Execution.RunSettled>>()
+    expectTypeOf<Handle["result"]>().toEqualTypeOf<Effect.Effect<number, Boom | RunError.RunError>>()
+    expectTypeOf<Handle["exit"]>().toEqualTypeOf<Effect.Effect<Exit.Exit<number, Boom | RunError.RunError>>>()
+    expectTypeOf<ReturnType<Handle["cancel"]>>().toEqualTypeOf<Effect.Effect<Cancel.CancelResult>>()
+    expectTypeOf<ReturnType<Handle["answer"]>>().toEqualTypeOf<Effect.Effect<void, HumanRequest.AnswerError>>()
+  })
+
+  it("configuring a run keeps its types", () => {
+    const configured = (run: Run.Run<number, Boom, Cloud>) =>
+      run.configure({ onComplete: (n) => Effect.succeed(n + 1) })
+    expectTypeOf(configured).returns.toEqualTypeOf<Run.Run<number, Boom, Cloud>>()
+    const piped = (run: Run.Run<number, Boom, Cloud>) => Run.withBudget(Run.withTimeout(run, 5), { cost: 1 })
+    expectTypeOf(piped).returns.toEqualTypeOf<Run.Run<number, Boom, Cloud>>()
+  })
+
+  it("a run that needs more, fails with more or gives less is not one that does not", () => {
+    expectTypeOf<Run.Run<string>>().toExtend<Run.Run<string, Boom, Cloud>>()
+    expectTypeOf<Run.Run<string, Boom, Cloud>>().not.toExtend<Run.Run<string>>()
+    expectTypeOf<Workflow.Workflow<string | number, "a">>().toExtend<Workflow.Workflow<string, string, Boom, Cloud>>()
+    expectTypeOf<Workflow.Workflow<"a", string>>().not.toExtend<Workflow.Workflow<string, string>>()
+    expectTypeOf(needy).toExtend<Workflow.Any>()
+  })
+})
