@@ -19,6 +19,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Pull from "effect/Pull"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { incompleteResponse, toAiError } from "./aiSdk/error.ts"
@@ -35,27 +36,46 @@ import * as Schemas from "./aiSdk/schema.ts"
 import { toV3 } from "./aiSdk/v3.ts"
 import { answered, nameModel } from "./ModelCall.ts"
 
-/** A model object of an AI SDK provider package, such as what `openai("gpt-5")` returns. */
-export type AiSdkModel = LanguageModelV3 | LanguageModelV4
+/** The two specifications that provider packages follow. */
+type ProviderModel = LanguageModelV3 | LanguageModelV4
+
+/**
+ * A model object of an AI SDK provider package, such as what `openai("gpt-5")` returns. Written out, so that the types of
+ * Baton stand without `@ai-sdk/provider`, which is an optional peer.
+ */
+export interface AiSdkModel {
+  readonly specificationVersion: "v3" | "v4"
+  readonly provider: string
+  readonly modelId: string
+  // What goes in and comes out is the specification's; `makeProvider` has its types.
+  readonly doGenerate: (options: any) => PromiseLike<unknown>
+  readonly doStream: (options: any) => PromiseLike<unknown>
+}
 
 /** Settings sent with every call, as the AI SDK names them. What a provider does not support, it ignores. */
-export interface Options
-  extends Readonly<
-    Pick<
-      LanguageModelV4CallOptions,
-      | "maxOutputTokens"
-      | "temperature"
-      | "stopSequences"
-      | "topP"
-      | "topK"
-      | "presencePenalty"
-      | "frequencyPenalty"
-      | "seed"
-      | "reasoning"
-      | "headers"
-      | "providerOptions"
-    >
-  > {
+export interface Options {
+  /** Most tokens the model may write. Default: the provider's. */
+  readonly maxOutputTokens?: number
+  /** How much chance there is in the answer; 0 is least. Default: the provider's. */
+  readonly temperature?: number
+  /** Texts at which the model stops. Default: none. */
+  readonly stopSequences?: Array<string>
+  /** Nucleus sampling, from 0 to 1. Default: the provider's. */
+  readonly topP?: number
+  /** Sample from so many of the likeliest tokens. Default: the provider's. */
+  readonly topK?: number
+  /** How much what has been said is avoided. Default: the provider's. */
+  readonly presencePenalty?: number
+  /** How much frequent words are avoided. Default: the provider's. */
+  readonly frequencyPenalty?: number
+  /** Makes sampling repeatable where the provider can. Default: none. */
+  readonly seed?: number
+  /** How much the model reasons. Default: the provider's. */
+  readonly reasoning?: "provider-default" | "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max"
+  /** Headers sent with each request. Default: none. */
+  readonly headers?: Record<string, string | undefined>
+  /** Options of one provider, by its name. Default: none. */
+  readonly providerOptions?: Record<string, { [key: string]: Schema.MutableJson | undefined }>
   /**
    * How a schema is rewritten for what the provider accepts. Default: OpenAI's and Anthropic's rules for their models
    * (optional fields become nullable, records become entries, undone when the answer is decoded), else the JSON Schema
@@ -216,7 +236,8 @@ interface Provider {
 }
 
 /** Both specifications behind the calls of V4. */
-const makeProvider = (model: AiSdkModel): Effect.Effect<Provider> => {
+const makeProvider = (sdkModel: AiSdkModel): Effect.Effect<Provider> => {
+  const model = sdkModel as ProviderModel
   switch (model.specificationVersion) {
     case "v3":
       return Effect.succeed({

@@ -25,15 +25,8 @@ export type { CallRetry, Limits, RateLimit } from "./ModelLimits.ts"
 export { get, ModelNotFound, Models, Purpose, type Registry, use } from "./ModelRegistry.ts"
 export { Price } from "./Price.ts"
 
-/** A model object of an AI SDK provider package, as far as it needs to be known here. */
-export interface AiSdkModel {
-  readonly specificationVersion: "v3" | "v4"
-  readonly provider: string
-  readonly modelId: string
-}
-
 /** Where a model comes from: any layer of the Effect ecosystem, an AI SDK model, or the service itself. */
-export type Source = Layer.Layer<LanguageModel.LanguageModel, any, any> | AiSdkModel | LanguageModel.LanguageModel
+export type Source = Layer.Layer<LanguageModel.LanguageModel, any, any> | AiSdk.AiSdkModel | LanguageModel.LanguageModel
 
 /** A model with its price and limits. All runs share the limits. */
 export interface Config extends Limits {
@@ -155,7 +148,7 @@ export const layer = <const Entries extends Readonly<Record<string, Entry>>>(
 
 const isModel = (u: unknown): u is LanguageModel.LanguageModel => Predicate.hasProperty(u, LanguageModel.TypeId)
 
-const isAiSdkModel = (u: unknown): u is AiSdkModel => Predicate.hasProperty(u, "specificationVersion")
+const isAiSdkModel = (u: unknown): u is AiSdk.AiSdkModel => Predicate.hasProperty(u, "specificationVersion")
 
 const toConfig = (entry: Entry): Config =>
   Layer.isLayer(entry) || isModel(entry) || isAiSdkModel(entry) ? { model: entry as Source } : (entry as Config)
