@@ -27,8 +27,14 @@ const results = (prompt: Prompt.Prompt) =>
     message.role === "tool" ? message.content.flatMap((part) => (part.type === "tool-result" ? [part] : [])) : []
   )
 
+/** How the people answer: what they say to the second call, and to the others where they are asked. */
+interface People {
+  readonly second: string
+  readonly others: boolean
+}
+
 /** One run, whose process dies at one of its writes and is started again. */
-const crashing = Effect.fnUntraced(function* (fault: (n: number) => "before" | "after" | undefined) {
+const crashing = Effect.fnUntraced(function* (fault: (n: number) => "before" | "after" | undefined, people: People) {
   const file = yield* temporaryFile
   const seen = new Map<string, Set<string>>()
   let receipts = 0
@@ -58,8 +64,10 @@ const crashing = Effect.fnUntraced(function* (fault: (n: number) => "before" | "
   const handlers = toolkit.toLayer({ pay: ({ euros }) => Effect.sync(() => ({ euros, receipt: ++receipts })) })
   const answerAll = (execution: Execution.Execution<any, any>) =>
     Effect.gen(function* () {
-      for (const { id, path } of yield* execution.requests) {
-        if (path.endsWith("c2")) yield* Effect.ignore(execution.approve(id, { reason: Agent.always }))
+      for (const { _tag, id, path } of yield* execution.requests) {
+        if (_tag === "Input") yield* Effect.ignore(execution.answer(id, { euros: 20 }))
+        else if (path.endsWith("c2")) yield* Effect.ignore(execution.approve(id, { reason: people.second }))
+        else if (people.others) yield* Effect.ignore(execution.approve(id))
       }
       yield* Effect.sleep(2)
     }).pipe(Effect.forever)
@@ -77,16 +85,23 @@ const crashing = Effect.fnUntraced(function* (fault: (n: number) => "before" | "
 
 describe("an agent on a durable engine", () => {
   for (const when of ["before", "after"] as const) {
-    it.live(`goes on ${when} any write, and holds to the yes and the results of tools that it had`, () =>
+    const everywhere = (people: People, expected: string) =>
       Effect.gen(function* () {
         let crashed = true
         for (let n = 1; crashed; n++) {
-          const life = yield* crashing((write) => (write === n ? when : undefined))
-          assert.strictEqual(life.result, "1; 2; You have 100 euros.; 4", `write ${n}`)
+          const life = yield* crashing((write) => (write === n ? when : undefined), people)
+          assert.strictEqual(life.result, expected, `write ${n}`)
           for (const [id, values] of life.seen) assert.strictEqual(values.size, 1, `results of ${id}, write ${n}`)
           crashed = life.crashed
         }
       })
+
+    it.live(`goes on ${when} any write, with the answers of people and the results of tools that it had`, () =>
+      everywhere({ second: Agent.edit, others: true }, "1; 20; You have 100 euros.; 4")
+    )
+
+    it.live(`holds to a yes for the rest of the run ${when} any write`, () =>
+      everywhere({ second: Agent.always, others: false }, "1; 2; You have 100 euros.; 4")
     )
   }
 })

@@ -31,7 +31,7 @@ import { InvalidDefinition } from "../../InvalidDefinition.ts"
 import * as attempts from "../../internal/attempts.ts"
 import * as cancelling from "../../internal/cancelling.ts"
 import { Tag } from "../../internal/eventLog.ts"
-import { ExecutionImpl } from "../../internal/execution.ts"
+import { abandoned, ExecutionImpl } from "../../internal/execution.ts"
 import type { Frame } from "../../internal/frame.ts"
 import type { Host } from "../../internal/host.ts"
 import { capture } from "../../internal/logging.ts"
@@ -63,6 +63,7 @@ import {
   toResponses
 } from "./journal.ts"
 import { fromStored, hasCode, toStored } from "./options.ts"
+import type { Placement } from "./placement.ts"
 import { detached } from "./requests.ts"
 import { realSleep, Writer } from "./writer.ts"
 
@@ -168,6 +169,7 @@ export class DurableEngine implements Host, JournalHost {
   private readonly graceMillis: number
   private readonly maxCrashes: number
   readonly runs: boolean
+  private readonly placement: Placement
   private readonly registrations = new Map<string, Registration>()
   readonly residents = new Map<string, ExecutionImpl>()
   private readonly loading = new Map<string, Array<() => void>>()
@@ -177,8 +179,8 @@ export class DurableEngine implements Host, JournalHost {
   private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
   /** Executions that only wait, and since when. */
   private readonly idle = new Map<ExecutionImpl, number>()
-  /** Executions that are about to look for answers. */
-  private readonly reopening = new Set<ExecutionImpl>()
+  /** Executions that look for answers, and whether they must look again. */
+  private readonly reopening = new Map<ExecutionImpl, boolean>()
   /** Options with code, of runs that were started here. */
   private readonly given = new Map<string, RunOptions>()
   private sleeper: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -190,8 +192,10 @@ export class DurableEngine implements Host, JournalHost {
     clock: Clock.Clock,
     name: string,
     context: Context.Context<never>,
-    settings: Settings
+    settings: Settings,
+    placement: Placement
   ) {
+    this.placement = placement
     this.sql = sql
     this.isPg = isPg
     this.clock = clock
@@ -206,7 +210,8 @@ export class DurableEngine implements Host, JournalHost {
   }
 
   query<A extends object>(text: string, params: ReadonlyArray<unknown> = []): Effect.Effect<ReadonlyArray<A>> {
-    return Effect.orDie(this.sql.unsafe<A>(this.writer.text(text), params))
+    const rows = Effect.orDie(this.sql.unsafe<A>(this.writer.text(text), params))
+    return this.isPg ? Effect.map(rows, withNumbers) : rows
   }
 
   /** A write that is not of the journal. */
@@ -280,8 +285,20 @@ export class DurableEngine implements Host, JournalHost {
         return Effect.die(new Error(`This process runs nothing: start ${run.workflow.name} with run.submit`))
       this.register(run.workflow, fiber.context)
       if (run.givenId !== undefined) return this.startNamed(run, fiber, undefined)
+      if (!this.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
       return this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
     })
+  }
+
+  /** Writes a run down for whoever has its shard. */
+  private leaveToOwner(run: RunImpl, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Execution<any, any>> {
+    const journal = new DurableJournal(this, run.id, this.nextEpoch(), this.now())
+    const draft = new ExecutionImpl(run, this, this.prepare(fiber.context), undefined, journal)
+    // Who starts it is told what is wrong with it; whoever runs it could not even read it.
+    const invalid = run.workflow.checkInput(run.input) !== undefined
+    return invalid
+      ? this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
+      : this.insert(draft, journal, fiber.cache, [])
   }
 
   /** Starts a run of a registered workflow; a process that runs nothing leaves it to one that does. */
@@ -295,9 +312,7 @@ export class DurableEngine implements Host, JournalHost {
         return Effect.fail(new WorkflowNotRegistered({ workflow: name, ...(version === undefined ? {} : { version }) }))
       }
       refuseSecrets(run.workflow)
-      const journal = new DurableJournal(this, run.id, this.nextEpoch(), this.now())
-      const draft = new ExecutionImpl(run, this, this.prepare(fiber.context), undefined, journal)
-      return this.insert(draft, journal, fiber.cache, [])
+      return this.leaveToOwner(run, fiber)
     })
   }
 
@@ -501,6 +516,7 @@ export class DurableEngine implements Host, JournalHost {
   ): Effect.Effect<Execution<any, any>> {
     const { context } = fiber
     const { cache } = fiber
+    if (parent === undefined && !this.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
     return Effect.gen({ self: this }, function* () {
       const epoch = this.nextEpoch()
       const journal = new DurableJournal(this, run.id, epoch, this.now())
@@ -616,7 +632,7 @@ export class DurableEngine implements Host, JournalHost {
   private load(id: string, known: ExecutionImpl | undefined): Effect.Effect<ExecutionImpl | undefined> {
     return Effect.gen({ self: this }, function* () {
       const [row] = yield* this.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
-      if (row === undefined || row.settled_at !== null) return undefined
+      if (row === undefined || row.settled_at !== null || !this.placement.owns(row.root_id)) return undefined
       const registration = this.registrations.get(key(row.workflow, row.version))
       if (registration === undefined) return undefined
       let parent = known
@@ -780,6 +796,7 @@ export class DurableEngine implements Host, JournalHost {
     if (execution.outcome !== undefined || execution.cancelled !== undefined || execution.decision !== undefined)
       return false
     if (journal.inFlight > 0 || journal.isFrozen || !journal.isIdle || execution.timedOut !== undefined) return false
+    if (this.reopening.has(execution)) return false
     for (const child of execution.children ?? []) if (!this.canLeave(child)) return false
     return (
       execution.state === "awaiting" ||
@@ -910,8 +927,9 @@ export class DurableEngine implements Host, JournalHost {
     if (watchers !== undefined) for (const watcher of [...watchers]) watcher()
   }
 
-  private notifyAll(): void {
-    for (const id of [...this.watchers.keys()]) this.notify(id)
+  /** Whoever waits for what other processes do looks again. */
+  private notifyOthers(): void {
+    for (const id of [...this.watchers.keys()]) if (!this.residents.has(id)) this.notify(id)
   }
 
   /** Calls back when something of an execution is on disk; returns how to stop. */
@@ -986,9 +1004,17 @@ export class DurableEngine implements Host, JournalHost {
         .pipe(Effect.catchTag("SqlError", (error) => Effect.die(error)))
       yield* this.writer.exposed(decide)
       if (execution === undefined) return
-      yield* this.refresh(execution)
+      yield* this.look(execution)
       yield* (execution.journal as DurableJournal).flush
     })
+  }
+
+  /** Takes up what people said; one that left the memory meanwhile is brought back for it (D6). */
+  private look(execution: ExecutionImpl): Effect.Effect<void> {
+    return Effect.andThen(
+      this.refresh(execution),
+      Effect.suspend(() => (execution.outcome === abandoned ? Effect.asVoid(this.activate(execution.id)) : Effect.void))
+    )
   }
 
   /** Tells the owner of an execution that there is something to do. */
@@ -1014,13 +1040,21 @@ export class DurableEngine implements Host, JournalHost {
 
   /** Requests that a replay opens again may have been answered before it got there, or while it did. */
   reopened(execution: ExecutionImpl): void {
-    if (this.reopening.has(execution)) return
-    this.reopening.add(execution)
+    const isLooking = this.reopening.has(execution)
+    this.reopening.set(execution, isLooking)
+    if (isLooking) return
+    const look: Effect.Effect<void> = Effect.suspend(() => {
+      this.reopening.set(execution, false)
+      return Effect.andThen(
+        this.refresh(execution),
+        Effect.suspend(() => (this.reopening.get(execution) === true ? look : Effect.void))
+      )
+    })
     this.fork(
-      Effect.suspend(() => {
-        this.reopening.delete(execution)
-        return execution.outcome === undefined ? this.refresh(execution) : Effect.void
-      })
+      Effect.ensuring(
+        look,
+        Effect.sync(() => this.reopening.delete(execution))
+      )
     )
   }
 
@@ -1095,7 +1129,7 @@ export class DurableEngine implements Host, JournalHost {
   private obey(execution: ExecutionImpl, kind: string, payload: string | null): Effect.Effect<void> {
     switch (kind) {
       case "look":
-        return this.refresh(execution)
+        return this.look(execution)
       case "pause":
         return Effect.ignore(execution.pause)
       case "resume":
@@ -1109,11 +1143,36 @@ export class DurableEngine implements Host, JournalHost {
     }
   }
 
+  /** Lets go of what is another's now, and takes up what is this process's, or due. */
+  private owned = ""
+  private get keepUp(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.runs) return Effect.void
+      for (const execution of [...this.residents.values()]) {
+        const { rootId } = execution.journal as DurableJournal
+        if (!this.placement.owns(rootId)) this.drop(execution)
+      }
+      const owned = this.placement.version()
+      const from = owned === this.owned ? atOnce : resident
+      this.owned = owned
+      return Effect.flatMap(
+        this.query<{ id: string; root_id: string }>(
+          `SELECT id, root_id FROM baton_runs WHERE wake_at >= ? AND wake_at <= ? ORDER BY wake_at LIMIT 10000`,
+          [from, this.now()]
+        ),
+        (rows) => {
+          const mine = rows.filter(({ id, root_id }) => !this.residents.has(id) && this.placement.owns(root_id))
+          return Effect.forEach(mine, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
+        }
+      )
+    })
+  }
+
   /** Looks for what other processes wrote. */
   get poll(): Effect.Effect<void> {
     let seen: unknown
     const hasChanged = this.isPg
-      ? Effect.succeed(true)
+      ? Effect.as(this.keepUp, true)
       : Effect.map(this.query<Record<string, unknown>>("PRAGMA data_version"), ([row]) => {
           const version = Object.values(row)[0]
           const changed = version !== seen
@@ -1122,7 +1181,7 @@ export class DurableEngine implements Host, JournalHost {
         })
     const look = Effect.flatMap(hasChanged, (changed) => {
       if (!changed) return Effect.void
-      this.notifyAll()
+      this.notifyOthers()
       return this.handleSignals
     })
     return Effect.forever(
@@ -1218,6 +1277,35 @@ export class DurableEngine implements Host, JournalHost {
     for (const fiber of [...this.adopted]) fiber.interruptUnsafe()
   }
 }
+
+const numbers = new Set([
+  "sequence",
+  "time",
+  "attempt",
+  "started_at",
+  "settled_at",
+  "wake_at",
+  "paused",
+  "crashes",
+  "crash_sequence",
+  "created_at",
+  "expires_at",
+  "decided_at",
+  "due",
+  "n",
+  "at"
+])
+
+/** PostgreSQL gives big integers as text. */
+const withNumbers = <A extends object>(rows: ReadonlyArray<A>): ReadonlyArray<A> =>
+  rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([column, value]) => [
+        column,
+        value !== null && numbers.has(column) ? Number(value) : value
+      ])
+    )
+  ) as unknown as ReadonlyArray<A>
 
 /** Only its tracer is asked for, and a run that goes on after a crash has no span to go on with. */
 const fiberCache = { tracer: undefined, tracerEnabled: false } as unknown as Fiber.Fiber.Cache

@@ -273,7 +273,10 @@ export class DurableJournal implements Journal, Owner {
     const name = tagNames[tag]
     const path = frame === undefined ? "" : frame.path
     if (tag === Tag.AttemptStarted) this.beginAttempt((fields as { readonly attempt: number }).attempt, offsetMillis)
-    else if (this.isRepeated(name, path)) return
+    else if (this.isRepeated(name, path)) {
+      if (tag === Tag.RequestOpened) this.host.reopened(this.execution)
+      return
+    }
     const data =
       typeof fields === "number" ? { durationMillis: fields } : fields instanceof Lazy ? fields.fields : fields
     this.event(
@@ -515,7 +518,6 @@ export class DurableJournal implements Journal, Owner {
     }
     if (known.settled === undefined) {
       this.restoreAnswers(request, known)
-      this.host.reopened(this.execution)
       return true
     }
     if (known.settled.outcome === "withdrawn") return Effect.never
