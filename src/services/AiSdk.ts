@@ -26,6 +26,7 @@ import { incompleteResponse, toAiError } from "./aiSdk/error.ts"
 import { toPrompt } from "./aiSdk/prompt.ts"
 import { toRequest } from "./aiSdk/request.ts"
 import {
+  finish,
   fromGenerateResult,
   fromStreamPart,
   type GenerateResult,
@@ -185,7 +186,9 @@ export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<La
           catch: toAiError(context)
         })
         yield* logWarnings(result.warnings, context)
-        const parts = yield* fromGenerateResult(result, context)
+        // An answer that cannot be taken was paid for too.
+        const paid = Effect.ignore(Effect.flatMap(finish(result, context), (part) => answered([part])))
+        const parts = yield* Effect.tapError(fromGenerateResult(result, context), () => paid)
         yield* answered(parts)
         return parts
       }),

@@ -82,7 +82,7 @@ const apiCallReason = (error: APICallError, context: ErrorContext): AiError.AiEr
   return failureReason({
     message: description,
     status: error.statusCode,
-    kind: error.responseBody ?? "",
+    kind: bodyOf(error) ?? "",
     isRetryable: error.isRetryable,
     http
   })
@@ -204,9 +204,13 @@ const errorMessage = (error: unknown): string => {
 // HTTP details
 // -----------------------------------------------------------------------------
 
+/** Text, though providers put the body here as they read it. */
+const bodyOf = ({ responseBody }: { readonly responseBody?: unknown }): string | undefined =>
+  responseBody === undefined || Predicate.isString(responseBody) ? responseBody : JSON.stringify(responseBody)
+
 const httpContext = (error: APICallError, status: number, context: ErrorContext): typeof AiError.HttpContext.Type => ({
   response: { status, headers: diagnosticHeaders(error.responseHeaders ?? {}) },
-  ...(error.responseBody === undefined ? {} : { body: redact(error.responseBody, context, maxBodyLength) })
+  ...(bodyOf(error) === undefined ? {} : { body: redact(bodyOf(error)!, context, maxBodyLength) })
 })
 
 /** Only what helps to retry or to ask the provider's support; cookies and the like stay out. */

@@ -212,7 +212,11 @@ const responseMetadata = (response: NonNullable<GenerateResult["response"]>): Re
   timestamp: response.timestamp?.toISOString()
 })
 
-const finish = (result: Finish, context: ErrorContext): Effect.Effect<Response.FinishPartEncoded, AiError.AiError> => {
+/** The part that ends a response, with its usage. */
+export const finish = (
+  result: Finish,
+  context: ErrorContext
+): Effect.Effect<Response.FinishPartEncoded, AiError.AiError> => {
   const reason = result.finishReason.unified
   return reason === "interrupted"
     ? Effect.fail(incompleteResponse(context))
