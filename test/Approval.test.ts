@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
+import { Effect, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Approval, Engine, Execution, HumanChannel, type HumanRequest, Step, Workflow } from "effect-baton"
 import { consistent, count, counted, history, onlyRequest, random, settle, start } from "./support/executions.ts"
@@ -68,7 +68,7 @@ describe("Approval", () => {
   const Rules = Schema.Struct({ listed: Schema.Boolean, required: Schema.Literals([1, 2, 3]) })
 
   it.effect.prop(
-    "a request is approved when enough distinct listed people said yes, rejected when they no longer can, and open before",
+    "a request is approved when enough distinct listed people said yes, rejected when they no longer can, and open before (Q2)",
     { answers: Answers, rules: Rules },
     ({ answers, rules }) =>
       Effect.gen(function* () {
@@ -324,6 +324,33 @@ describe("Approval", () => {
         assert.strictEqual(count(execution, "RequestSettled"), n)
         yield* consistent(execution)
       }
+    }).pipe(memory)
+  )
+
+  it.effect("a reader of events that answers each request when it opens is heard, also in a loop (E4)", () =>
+    Effect.gen(function* () {
+      const workflow = Workflow.make("w", {
+        output: Schema.Number,
+        run: () =>
+          Effect.map(
+            Effect.forEach(
+              Array.from({ length: 20 }, (_, i) => i),
+              (i) => Execution.waitForApproval(String(i))
+            ),
+            (approvals) => approvals.filter((approval) => approval.approved).length
+          )
+      })
+      const execution = yield* start(workflow, "")
+      const reading = yield* execution.events.pipe(
+        Stream.runForEach((event) =>
+          event._tag === "RequestOpened" ? Effect.orDie(execution.approve(event.requestId)) : Effect.void
+        ),
+        Effect.forkChild
+      )
+      assert.strictEqual(yield* execution.result, 20)
+      yield* Fiber.join(reading)
+      assert.strictEqual(count(execution, "RequestSettled"), 20)
+      yield* consistent(execution)
     }).pipe(memory)
   )
 

@@ -241,7 +241,7 @@ describe("Cancel", () => {
     }).pipe(memory)
   )
 
-  it.effect("what finalizers emit after the end is dropped", () =>
+  it.effect("what finalizers emit after the end is dropped (E2, L3)", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
       const late: Array<string> = []

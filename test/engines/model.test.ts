@@ -365,7 +365,7 @@ const memory = Effect.provide(Engine.layerMemory)
 
 describe("an execution under a random schedule", () => {
   it.effect.prop(
-    "does after every act what the lifecycle says, and ends in one state that status, result, exit and events agree on",
+    "does after every act what the lifecycle says, and ends in one state that status, result, exit and events agree on (E1, E2, E3)",
     { options: Options, acts: Schema.Array(Act).check(Schema.isMaxLength(25)) },
     ({ acts, options }) => Effect.scoped(play(options, acts)).pipe(memory),
     { arbitrary: { runs: 400 }, timeout: 120_000 }
