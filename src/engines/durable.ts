@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import type { Engine } from "../services/Engine.ts"
 
 /** Settings of a durable engine. */
@@ -33,6 +34,55 @@ export interface SqliteOptions extends DurableOptions {
    */
   readonly synchronous?: "normal" | "full" | undefined
 }
+
+/** Settings of the durable engine on PostgreSQL. */
+export interface PostgresOptions extends DurableOptions {
+  /** Where the database is, such as `"postgres://user:password@host/database"`. */
+  readonly url: string | Redacted.Redacted
+  /** Connections of this process at most; one of them holds the locks of its shards. Default: 10. */
+  readonly maxConnections?: number | undefined
+  /**
+   * Into how many parts the runs are divided among processes. More spread evenly over more processes; each costs a lock.
+   * Every process must say the same. Default: 32.
+   */
+  readonly shards?: number | undefined
+  /** After how long without a sign of life a process counts as gone. Default: `"15 seconds"`. */
+  readonly expiration?: Duration.Input | undefined
+}
+
+/**
+ * The durable engine on PostgreSQL, in one process or many.
+ *
+ * **Details**
+ *
+ * Every process with the same database shares the runs: `effect/cluster` divides them, by locks in the database, so no
+ * process needs a port or an address. When one ends, the others go on with its runs. Needs `@effect/sql-pg`.
+ *
+ * **Gotchas**
+ *
+ * A run is driven by the process that has its part, which need not be the one that started it: register workflows with
+ * `Workflow.toLayer` in all of them. A process with `runs: false` submits, watches, answers and cancels.
+ *
+ * **Example** (Many processes like this one)
+ *
+ * ```ts no-run
+ * import { Effect, Layer } from "effect"
+ * import { Engine, Step, Workflow } from "effect-baton"
+ *
+ * const echo = Workflow.make("echo", { run: (text) => Step.make("say", { run: Effect.succeed(text) }) })
+ *
+ * const runner = Workflow.toLayer(echo).pipe(
+ *   Layer.provideMerge(Engine.layerPostgres({ url: "postgres://localhost/runs" }))
+ * )
+ * ```
+ */
+export const layerPostgres = (options: PostgresOptions): Layer.Layer<Engine> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("./durable/postgres.ts")),
+      (durable) => durable.layerPostgres(options)
+    )
+  )
 
 /**
  * The durable engine in one process, on a SQLite file.

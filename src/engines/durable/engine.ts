@@ -63,6 +63,7 @@ import {
   toResponses
 } from "./journal.ts"
 import { fromStored, hasCode, toStored } from "./options.ts"
+import type { Placement } from "./placement.ts"
 import { detached } from "./requests.ts"
 import { realSleep, Writer } from "./writer.ts"
 
@@ -168,6 +169,7 @@ export class DurableEngine implements Host, JournalHost {
   private readonly graceMillis: number
   private readonly maxCrashes: number
   readonly runs: boolean
+  private readonly placement: Placement
   private readonly registrations = new Map<string, Registration>()
   readonly residents = new Map<string, ExecutionImpl>()
   private readonly loading = new Map<string, Array<() => void>>()
@@ -190,8 +192,10 @@ export class DurableEngine implements Host, JournalHost {
     clock: Clock.Clock,
     name: string,
     context: Context.Context<never>,
-    settings: Settings
+    settings: Settings,
+    placement: Placement
   ) {
+    this.placement = placement
     this.sql = sql
     this.isPg = isPg
     this.clock = clock
@@ -206,7 +210,8 @@ export class DurableEngine implements Host, JournalHost {
   }
 
   query<A extends object>(text: string, params: ReadonlyArray<unknown> = []): Effect.Effect<ReadonlyArray<A>> {
-    return Effect.orDie(this.sql.unsafe<A>(this.writer.text(text), params))
+    const rows = Effect.orDie(this.sql.unsafe<A>(this.writer.text(text), params))
+    return this.isPg ? Effect.map(rows, withNumbers) : rows
   }
 
   /** A write that is not of the journal. */
@@ -280,8 +285,21 @@ export class DurableEngine implements Host, JournalHost {
         return Effect.die(new Error(`This process runs nothing: start ${run.workflow.name} with run.submit`))
       this.register(run.workflow, fiber.context)
       if (run.givenId !== undefined) return this.startNamed(run, fiber, undefined)
+      if (!this.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
       return this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
     })
+  }
+
+  /** Writes a run down for whoever has its shard. */
+  private leaveToOwner(run: RunImpl, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Execution<any, any>> {
+    const journal = new DurableJournal(this, run.id, this.nextEpoch(), this.now())
+    const draft = new ExecutionImpl(run, this, this.prepare(fiber.context), undefined, journal)
+    if (hasCode(draft.options)) this.given.set(run.id, draft.options)
+    // Who starts it is told what is wrong with it; whoever runs it could not even read it.
+    const invalid = run.workflow.checkInput(run.input) !== undefined
+    return invalid
+      ? this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
+      : this.insert(draft, journal, fiber.cache, [])
   }
 
   /** Starts a run of a registered workflow; a process that runs nothing leaves it to one that does. */
@@ -295,9 +313,7 @@ export class DurableEngine implements Host, JournalHost {
         return Effect.fail(new WorkflowNotRegistered({ workflow: name, ...(version === undefined ? {} : { version }) }))
       }
       refuseSecrets(run.workflow)
-      const journal = new DurableJournal(this, run.id, this.nextEpoch(), this.now())
-      const draft = new ExecutionImpl(run, this, this.prepare(fiber.context), undefined, journal)
-      return this.insert(draft, journal, fiber.cache, [])
+      return this.leaveToOwner(run, fiber)
     })
   }
 
@@ -501,6 +517,7 @@ export class DurableEngine implements Host, JournalHost {
   ): Effect.Effect<Execution<any, any>> {
     const { context } = fiber
     const { cache } = fiber
+    if (parent === undefined && !this.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
     return Effect.gen({ self: this }, function* () {
       const epoch = this.nextEpoch()
       const journal = new DurableJournal(this, run.id, epoch, this.now())
@@ -616,7 +633,7 @@ export class DurableEngine implements Host, JournalHost {
   private load(id: string, known: ExecutionImpl | undefined): Effect.Effect<ExecutionImpl | undefined> {
     return Effect.gen({ self: this }, function* () {
       const [row] = yield* this.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
-      if (row === undefined || row.settled_at !== null) return undefined
+      if (row === undefined || row.settled_at !== null || !this.placement.owns(row.root_id)) return undefined
       const registration = this.registrations.get(key(row.workflow, row.version))
       if (registration === undefined) return undefined
       let parent = known
@@ -911,8 +928,9 @@ export class DurableEngine implements Host, JournalHost {
     if (watchers !== undefined) for (const watcher of [...watchers]) watcher()
   }
 
-  private notifyAll(): void {
-    for (const id of [...this.watchers.keys()]) this.notify(id)
+  /** Whoever waits for what other processes do looks again. */
+  private notifyOthers(): void {
+    for (const id of [...this.watchers.keys()]) if (!this.residents.has(id)) this.notify(id)
   }
 
   /** Calls back when something of an execution is on disk; returns how to stop. */
@@ -1126,11 +1144,36 @@ export class DurableEngine implements Host, JournalHost {
     }
   }
 
+  /** Lets go of what is another's now, and takes up what is this process's, or due. */
+  private owned = ""
+  private get keepUp(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.runs) return Effect.void
+      for (const execution of [...this.residents.values()]) {
+        const { rootId } = execution.journal as DurableJournal
+        if (!this.placement.owns(rootId)) this.drop(execution)
+      }
+      const owned = this.placement.version()
+      const from = owned === this.owned ? atOnce : resident
+      this.owned = owned
+      return Effect.flatMap(
+        this.query<{ id: string; root_id: string }>(
+          `SELECT id, root_id FROM baton_runs WHERE wake_at >= ? AND wake_at <= ? ORDER BY wake_at LIMIT 10000`,
+          [from, this.now()]
+        ),
+        (rows) => {
+          const mine = rows.filter(({ id, root_id }) => !this.residents.has(id) && this.placement.owns(root_id))
+          return Effect.forEach(mine, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
+        }
+      )
+    })
+  }
+
   /** Looks for what other processes wrote. */
   get poll(): Effect.Effect<void> {
     let seen: unknown
     const hasChanged = this.isPg
-      ? Effect.succeed(true)
+      ? Effect.as(this.keepUp, true)
       : Effect.map(this.query<Record<string, unknown>>("PRAGMA data_version"), ([row]) => {
           const version = Object.values(row)[0]
           const changed = version !== seen
@@ -1139,7 +1182,7 @@ export class DurableEngine implements Host, JournalHost {
         })
     const look = Effect.flatMap(hasChanged, (changed) => {
       if (!changed) return Effect.void
-      this.notifyAll()
+      this.notifyOthers()
       return this.handleSignals
     })
     return Effect.forever(
@@ -1235,6 +1278,35 @@ export class DurableEngine implements Host, JournalHost {
     for (const fiber of [...this.adopted]) fiber.interruptUnsafe()
   }
 }
+
+const numbers = new Set([
+  "sequence",
+  "time",
+  "attempt",
+  "started_at",
+  "settled_at",
+  "wake_at",
+  "paused",
+  "crashes",
+  "crash_sequence",
+  "created_at",
+  "expires_at",
+  "decided_at",
+  "due",
+  "n",
+  "at"
+])
+
+/** PostgreSQL gives big integers as text. */
+const withNumbers = <A extends object>(rows: ReadonlyArray<A>): ReadonlyArray<A> =>
+  rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([column, value]) => [
+        column,
+        value !== null && numbers.has(column) ? Number(value) : value
+      ])
+    )
+  ) as unknown as ReadonlyArray<A>
 
 /** Only its tracer is asked for, and a run that goes on after a crash has no span to go on with. */
 const fiberCache = { tracer: undefined, tracerEnabled: false } as unknown as Fiber.Fiber.Cache

@@ -14,6 +14,8 @@ import * as NodeSqlite from "../../stores/NodeSqlite.ts"
 import { parse } from "./codec.ts"
 import { DurableEngine, type RunRow, type Settings } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
+import { type Placement, type SharingOptions, sharding, shared, single } from "./placement.ts"
+import { realSleep } from "./writer.ts"
 
 /** The engine itself, for tests that crash it and for benchmarks. */
 export class Durable extends Context.Service<Durable, DurableEngine>()("effect-baton/engines/Durable") {}
@@ -61,14 +63,29 @@ const toSummary = (row: RunRow): Summary => ({
   ...(row.held === null ? {} : { held: new ReplayMismatch(parse(row.held)) })
 })
 
-const make = (settings: Settings) =>
+const make = (settings: Settings, name: string, placement: Placement) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     yield* Effect.orDie(migrate)
     const isPg = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
-    const name = Math.abs(yield* Random.nextInt).toString(36)
-    const engine = new DurableEngine(sql, isPg, yield* Clock.Clock, name, yield* Effect.context<never>(), settings)
+    const engine = new DurableEngine(
+      sql,
+      isPg,
+      yield* Clock.Clock,
+      name,
+      yield* Effect.context<never>(),
+      settings,
+      placement
+    )
     yield* Effect.addFinalizer(() => engine.shutdown)
+    // What is started right away runs here, if there is anything for this process to run.
+    const settled = (left: number): Effect.Effect<void> =>
+      Effect.suspend(() =>
+        left > 0 && placement.isShared && !placement.version().includes("1")
+          ? Effect.andThen(realSleep(10), settled(left - 1))
+          : Effect.void
+      )
+    yield* settled(200)
     yield* Effect.forkScoped(engine.poll)
     yield* Effect.forkScoped(engine.sweep)
     const service = Engine.of({
@@ -99,9 +116,27 @@ const make = (settings: Settings) =>
     return Context.add(Context.make(Engine, service), Durable, engine)
   })
 
-/** The durable engine on the database of a `SqlClient`. */
+/** A name that no other process has. */
+const newName = Effect.map(Random.nextInt, (n) => Math.abs(n).toString(36))
+
+/** The durable engine on the database of a `SqlClient`, in one process. */
 export const layer = (settings: Settings = {}): Layer.Layer<Engine | Durable, never, SqlClient.SqlClient> =>
-  Layer.effectContext(make(settings))
+  Layer.effectContext(Effect.flatMap(newName, (name) => make(settings, name, single)))
+
+/** The durable engine on the database of a `SqlClient`, in any number of processes. */
+export const layerShared = (
+  settings: Settings & SharingOptions = {}
+): Layer.Layer<Engine | Durable, never, SqlClient.SqlClient> =>
+  Layer.unwrap(
+    Effect.map(newName, (name) =>
+      settings.runs === false
+        ? Layer.effectContext(make(settings, name, single))
+        : Layer.provide(
+            Layer.effectContext(Effect.flatMap(shared(settings), (placement) => make(settings, name, placement))),
+            sharding(name, settings)
+          )
+    )
+  )
 
 /** The durable engine on a SQLite file. */
 export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<Engine | Durable> =>
