@@ -94,7 +94,7 @@ export const make = <A, E = never, R = never, const T extends Duration.Input | u
       : (run: Effect.Effect<A, any, R>) => controlled(run, options)
   return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
     const frame = current(fiber, name)
-    return frame.execution.step<A, any, R>(fiber, frame, name, key, run, control, options)
+    return frame.execution.step<A, any, R>(frame, name, key, run, control, options)
   }) as Effect.Effect<A, any, R | Current>
 }
 

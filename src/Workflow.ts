@@ -224,7 +224,7 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
           return problem === undefined ? Effect.succeed(output) : Effect.fail(problem)
         }
       )
-      return frame.execution.scope(fiber, frame, this.name, options?.key, body)
+      return frame.execution.scope(frame, this.name, options?.key, body)
     })
   }
 }

@@ -40,6 +40,7 @@ import * as people from "./people.ts"
 import type { RunImpl } from "./run.ts"
 import { checker, show } from "./schema.ts"
 import { endSpan, isTraced, startSpan } from "./span.ts"
+import { Visit } from "./visit.ts"
 
 type Changes = Partial<Record<Run.RunStatus, Partial<Record<Run.RunStatus, object>>>>
 const statusFields: Changes = {}
@@ -92,17 +93,6 @@ export interface Restored {
 
 /** Stands where the outcome of an execution would, once it was let go. */
 export const abandoned: Exit.Exit<never> = Exit.die("abandoned")
-
-/**
- * Takes an effect's first operation right away, for a caller that returns the rest to the fiber's loop: a fiber may be
- * interrupted between two operations, and a frame that was entered has to be left.
- */
-const inPlace = <A, E, R>(
-  fiber: Fiber.Fiber<unknown, unknown>,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  // The operation is what the fiber's loop calls; Effect has no public name for it.
-  (effect as any)[`${Effect.TypeId}/evaluate`](fiber)
 
 type Observer = (exit: Exit.Exit<any, any>) => void
 
@@ -421,7 +411,6 @@ export class ExecutionImpl implements Execution<any, any> {
 
   /** Runs an effect as a step: named, counted, and reused where it is recorded; `control` puts tries around the work. */
   step<A, E, R>(
-    fiber: Fiber.Fiber<unknown, unknown>,
     frame: Frame,
     name: string,
     key: string | undefined,
@@ -430,27 +419,38 @@ export class ExecutionImpl implements Execution<any, any> {
     codec?: StepCodec
   ): Effect.Effect<A, E | BudgetExceeded, R> {
     if (this.journal !== undefined) {
-      return journaled.step(this, this.journal, fiber, frame, name, key, work, control, codec)
+      return journaled.step(this, this.journal, frame, name, key, work, control, codec)
     }
-    if (!this.isLive(frame)) return Effect.interrupt
-    if (this.isHeld) return Effect.flatMap(this.gate, () => this.step(fiber, frame, name, key, work, control))
-    if (this.budgeted) {
-      const exceeded = this.exceeded("steps")
-      if (exceeded !== undefined) return Effect.fail(exceeded)
-    }
-    const now = this.now()
-    const child = frame.enter(name, key, now)
-    if (child === undefined) return duplicate("step", frame, name, key)
-    this.append(Tag.StepStarted, child, undefined, now)
-    const reused = this.recorded?.get(child.path)
-    if (reused !== undefined) {
-      frame.leave(child)
-      this.append(Tag.StepCompleted, child, { durationMillis: 0, reused: true })
-      return reused as Exit.Exit<A>
-    }
-    this.countStep()
-    const run = this.intercepted(work, child)
-    return this.within(fiber, frame, child, control === undefined ? run : control(run), "step")
+    const visit = new Visit()
+    return Effect.onExitPrimitive(
+      Effect.withFiber((fiber): Effect.Effect<A, E | BudgetExceeded, R> => {
+        if (!this.isLive(frame)) return Effect.interrupt
+        if (this.isHeld) return Effect.flatMap(this.gate, () => this.step(frame, name, key, work, control))
+        if (this.budgeted) {
+          const exceeded = this.exceeded("steps")
+          if (exceeded !== undefined) return Effect.fail(exceeded)
+        }
+        const now = this.now()
+        const child = frame.enter(name, key, now)
+        if (child === undefined) return duplicate("step", frame, name, key)
+        this.append(Tag.StepStarted, child, undefined, now)
+        const reused = this.recorded?.get(child.path)
+        if (reused !== undefined) {
+          frame.leave(child)
+          this.append(Tag.StepCompleted, child, { durationMillis: 0, reused: true })
+          return reused as Exit.Exit<A>
+        }
+        this.countStep()
+        visit.enter(fiber, child, "step")
+        const run = this.intercepted(work, child)
+        return control === undefined ? run : control(run)
+      }),
+      (exit) => {
+        const child = visit.leave(exit)
+        if (child !== undefined && this.isLive(child)) this.stepEnded(child, exit)
+        return undefined
+      }
+    )
   }
 
   countStep(): void {
@@ -463,47 +463,25 @@ export class ExecutionImpl implements Execution<any, any> {
 
   /** Runs an effect in a scope of its own: what it does is found under the scope's name. */
   scope<A, E, R>(
-    fiber: Fiber.Fiber<unknown, unknown>,
     frame: Frame,
     name: string,
     key: string | undefined,
     body: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
-    if (!this.isLive(frame)) return Effect.interrupt
-    const child = frame.enter(name, key, 0)
-    if (child === undefined) return duplicate("scope", frame, name, key)
-    return this.within(fiber, frame, child, body, undefined)
-  }
-
-  /** Runs an effect in a frame; `ended` takes the place of what is done at a step's end. */
-  within<A, E, R>(
-    fiber: Fiber.Fiber<unknown, unknown>,
-    frame: Frame,
-    child: Frame,
-    body: Effect.Effect<A, E, R>,
-    kind: "step" | undefined,
-    ended?: (exit: Exit.Exit<A, E>) => Effect.Effect<void> | undefined
-  ): Effect.Effect<A, E, R> {
-    const previous = fiber.context
-    let context = Context.add(previous, Current, child)
-    let span: Tracer.Span | undefined
-    if (isTraced(fiber.cache)) {
-      span = startSpan(fiber.cache, this.clock, kind === undefined ? child.segment : `step ${child.segment}`, {
-        "baton.execution.id": this.id,
-        "baton.path": child.path
-      })
-      context = Context.add(context, Tracer.ParentSpan, span)
-    }
-    fiber.setContext(context)
-    const bracketed = Effect.onExitPrimitive(body, (exit) => {
-      fiber.setContext(previous)
-      frame.leave(child)
-      if (span !== undefined) endSpan(span, this.clock, exit)
-      if (ended !== undefined) return ended(exit)
-      if (kind !== undefined && this.isLive(child)) this.stepEnded(child, exit)
-      return undefined
-    })
-    return inPlace(fiber, bracketed)
+    const visit = new Visit()
+    return Effect.onExitPrimitive(
+      Effect.withFiber((fiber) => {
+        if (!this.isLive(frame)) return Effect.interrupt
+        const child = frame.enter(name, key, 0)
+        if (child === undefined) return duplicate("scope", frame, name, key)
+        visit.enter(fiber, child, undefined)
+        return body
+      }),
+      (exit) => {
+        visit.leave(exit)
+        return undefined
+      }
+    )
   }
 
   private stepEnded(frame: Frame, exit: Exit.Exit<unknown, unknown>): void {

@@ -22,7 +22,7 @@ export const phase = <A, E, R>(
 ): Effect.Effect<A, E | BudgetExceeded, R> =>
   Effect.withFiber((fiber): Effect.Effect<A, E | BudgetExceeded, R> => {
     const frame = currentFrame(fiber)
-    return frame === undefined ? run : frame.execution.step(fiber, frame, name, key, run)
+    return frame === undefined ? run : frame.execution.step(frame, name, key, run)
   })
 
 /** Gives a part of a pattern a place of its own: what it does stands under `name/key`. */
@@ -33,7 +33,7 @@ export const scope = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const frame = currentFrame(fiber)
-    return frame === undefined ? run : frame.execution.scope(fiber, frame, name, key, run)
+    return frame === undefined ? run : frame.execution.scope(frame, name, key, run)
   })
 
 /** Reports progress of a pattern, if it runs in an execution. */
