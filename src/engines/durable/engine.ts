@@ -798,6 +798,8 @@ export class DurableEngine implements Host, JournalHost {
       return false
     if (journal.inFlight > 0 || journal.isFrozen || !journal.isIdle || execution.timedOut !== undefined) return false
     if (this.reopening.has(execution)) return false
+    // Somebody outside waits for an answer.
+    if (execution.holds > (execution.paused ? 1 : 0)) return false
     for (const child of execution.children ?? []) if (!this.canLeave(child)) return false
     return (
       execution.state === "awaiting" ||
