@@ -332,7 +332,7 @@ const overheard = (
         })
       )
       const close = Scope.addFinalizerExit(scope, (exit) =>
-        exit._tag === "Success" ? end({ left: true }) : Effect.void
+        exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause) ? Effect.void : end({ left: true })
       )
       return Effect.as(close, watched)
     })

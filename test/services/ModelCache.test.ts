@@ -19,7 +19,7 @@ const cached = (scripted: ReturnType<typeof script>, options?: ModelCache.Option
   })
 
 describe("a cached model", () => {
-  it.effect("is asked once for texts, objects and streams, whatever the order of the keys in the request", () =>
+  it.effect("is asked once for texts, objects and streams", () =>
     Effect.gen(function* () {
       const { asked, layer } = yield* cached(
         script([says("one"), [{ type: "text", text: `{"n":"2"}` }, finish()]], [[delta("a"), delta("b"), finish()]])

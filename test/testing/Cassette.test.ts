@@ -136,11 +136,23 @@ describe("a replayed call", () => {
     })
   )
 
-  it.effect("is known whatever order its tools finished in", () =>
+  it.effect("is known whatever order its tools finished in, or the fields of their arguments are in", () =>
     Effect.gen(function* () {
       const results = (ids: ReadonlyArray<string>) =>
         Prompt.make([
           { role: "user", content: "go" },
+          {
+            role: "assistant",
+            content: [
+              {
+                type: "tool-call",
+                id: "a",
+                name: "Add",
+                params: Object.fromEntries(ids.map((id) => [id, 1])),
+                providerExecuted: false
+              }
+            ]
+          },
           {
             role: "tool",
             content: ids.map((id) => ({ type: "tool-result", id, name: "Add", isFailure: false, result: id }) as const)
@@ -260,6 +272,12 @@ describe("a replayed call", () => {
       const { recorded, replayed } = yield* twice(model, read)
       assert.deepStrictEqual(replayed.result, recorded.result)
       most = 1
+      const failing = LanguageModel.streamText({ prompt: "go on" }).pipe(
+        Stream.runForEach((part) => Effect.fail(part.type)),
+        Effect.flip
+      )
+      const failed = yield* twice(model, failing)
+      assert.deepStrictEqual([failed.recorded.result, failed.replayed.result], ["text-delta", "text-delta"])
       const further = yield* unknownCall(
         twice(
           model,
@@ -346,6 +364,49 @@ describe("a replayed call", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 })
+
+it.effect("a replayed answer that does not fit its schema has its usage in an execution, also below Models.layer", () =>
+  Effect.gen(function* () {
+    const { file } = yield* temporary
+    const rate = Workflow.make("rate", {
+      output: Schema.Finite,
+      run: (prompt) =>
+        Models.object({ purpose: "rate", name: "rating", prompt, schema: Schema.Struct({ n: Schema.Finite }) }).pipe(
+          Effect.map(({ n }) => n),
+          Effect.orDie
+        )
+    })
+    const observe = (layer: Layer.Layer<LanguageModel.LanguageModel>) =>
+      Effect.gen(function* () {
+        const execution = yield* (yield* rate.run("Hi")).start
+        const output = yield* execution.result
+        const events = yield* Stream.runCollect(execution.events)
+        const calls = events.flatMap((event) =>
+          event._tag === "ModelCalled" ? [[event.inputTokens, event.outputTokens, event.error]] : []
+        )
+        return { output, calls }
+      }).pipe(Effect.provide(layer), Effect.provide(Engine.layerMemory))
+    for (const below of [
+      (model: LanguageModel.LanguageModel) => Layer.succeed(LanguageModel.LanguageModel, model),
+      (model: LanguageModel.LanguageModel) => Models.layer({ small: model })
+    ]) {
+      const { model } = yield* script([says("no JSON", 100, 10), says(`{"n":1}`, 200, 20)])
+      const none = (yield* ScriptedModel.make([])).model
+      const record = yield* Cassette.make({ file, mode: "record" })
+      const recorded = yield* observe(record.layer.pipe(Layer.provide(below(model))))
+      const replay = yield* Cassette.make({ file, mode: "replay" })
+      const replayed = yield* observe(replay.layer.pipe(Layer.provide(below(none))))
+      assert.deepStrictEqual(recorded, {
+        output: 1,
+        calls: [
+          [100, 10, "StructuredOutputError"],
+          [200, 20, undefined]
+        ]
+      })
+      assert.deepStrictEqual(replayed, recorded)
+    }
+  }).pipe(Effect.provide(NodeServices.layer))
+)
 
 describe("an unknown call", () => {
   it.effect("is a defect that shows the nearest recorded one as a diff", () =>
@@ -469,6 +530,35 @@ describe("a cassette", () => {
         calls.map((call: any) => call.answer.parts[0].text),
         ["ok"]
       )
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.effect("keeps nothing of a stream that was interrupted, between its parts or while one was read", () =>
+    Effect.gen(function* () {
+      const { file } = yield* temporary
+      const { layer } = yield* ScriptedModel.make([ScriptedModel.hang({ text: ["a", "b"] }), "c"])
+      const cassette = yield* Cassette.make({ file, mode: "record" })
+      const interrupted = (read: Effect.Effect<void>) =>
+        Effect.gen(function* () {
+          let seen = 0
+          const fiber = yield* LanguageModel.streamText({ prompt: "hang" }).pipe(
+            Stream.runForEach(() =>
+              Effect.andThen(
+                Effect.sync(() => seen++),
+                read
+              )
+            ),
+            Effect.provide(cassette.layer),
+            Effect.provide(layer),
+            Effect.forkChild
+          )
+          for (let i = 0; i < 100; i++) yield* Effect.yieldNow
+          yield* Fiber.interrupt(fiber)
+          return seen
+        })
+      assert.isTrue((yield* interrupted(Effect.void)) > 1)
+      assert.strictEqual(yield* interrupted(Effect.never), 1)
+      assert.deepStrictEqual(yield* cassette.counts, { replayed: 0, recorded: 0 })
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
