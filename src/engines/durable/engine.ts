@@ -1153,7 +1153,8 @@ export class DurableEngine implements Host, JournalHost {
       if (!this.runs) return Effect.void
       for (const execution of [...this.residents.values()]) {
         const { rootId } = execution.journal as DurableJournal
-        if (!this.placement.owns(rootId)) this.drop(execution)
+        // Whoever takes it up before this is written finds it in the memory of another, which it may take for a crash.
+        if (!this.placement.owns(rootId)) this.leave(execution, atOnce)
       }
       const owned = this.placement.version()
       const from = owned === this.owned ? atOnce : resident

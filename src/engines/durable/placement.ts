@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as SqlClient from "effect/sql/SqlClient"
+import * as Liveness from "./liveness.ts"
 
 /** Which runs this process has. */
 export interface Placement {
@@ -62,11 +63,8 @@ export const sharding = (
   })
   return Sharding.layer.pipe(
     Layer.provide(Runners.layerNoop),
-    Layer.provide([
-      MessageStorage.layerNoop,
-      RunnerHealth.layerNoop,
-      Layer.orDie(SqlRunnerStorage.layerWith({ prefix: "baton_cluster" }))
-    ]),
+    Layer.provide([MessageStorage.layerNoop, RunnerHealth.layerNoop, Liveness.layer(`${name}:0`, 500)]),
+    Layer.provide(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: "baton_cluster" }))),
     Layer.provide(config)
   )
 }
