@@ -105,6 +105,32 @@ const current = (fiber: Fiber.Fiber<unknown, unknown>, name: string): Frame => {
   return frame
 }
 
+/**
+ * A key that is the same whenever this very piece of work is done again, for services that take an idempotency key.
+ *
+ * **Details**
+ *
+ * On a durable engine a step that was cut off by a crash runs again, and so does each try of a step's own retry: they
+ * have one key. Another attempt of the run (`options.retry`) has another key, since it is meant to do the work anew.
+ *
+ * **Example** (Charging once)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Step, Workflow } from "effect-baton"
+ *
+ * const charge = (amount: number) => Effect.map(Step.idempotencyKey, (key) => `charged ${amount} under ${key}`)
+ *
+ * const order = Workflow.make("order", { run: () => Step.make("charge", { run: charge(20) }) })
+ *
+ * await Effect.runPromise(order.execute("", { id: "order-7" }).pipe(Effect.provide(Engine.layerMemory))) // => "charged 20 under order-7:charge"
+ * ```
+ */
+export const idempotencyKey: Effect.Effect<string, never, Current> = Effect.withFiber((fiber) => {
+  const { execution, path } = current(fiber, "idempotencyKey")
+  return Effect.succeed(`${execution.id}:${path}${execution.attempt > 1 ? `@${execution.attempt}` : ""}`)
+})
+
 /** A body with the step's own timeout and retries. */
 const controlled = <A, E, R>(
   run: Effect.Effect<A, E, R>,

@@ -100,6 +100,25 @@ describe("Step", () => {
     }).pipe(memory)
   )
 
+  it.effect("the idempotency key is one for all tries of a step, and another in the run's next attempt", () =>
+    Effect.gen(function* () {
+      const keys: Array<string> = []
+      const workflow = Workflow.make("w", {
+        error: Boom,
+        run: () =>
+          Step.make("charge", {
+            retry: { attempts: 1, delay: 0 },
+            run: Effect.flatMap(Step.idempotencyKey, (key) => {
+              keys.push(key)
+              return keys.length < 4 ? Effect.fail(new Boom({ n: keys.length })) : Effect.succeed("paid")
+            })
+          })
+      })
+      assert.strictEqual(yield* workflow.execute("", { id: "r", retry: { attempts: 1, delay: 0 } }), "paid")
+      assert.deepStrictEqual(keys, ["r:charge", "r:charge", "r:charge@2", "r:charge@2"])
+    }).pipe(memory)
+  )
+
   it.effect("F1 a key from data can not be taken for another place", () =>
     Effect.gen(function* () {
       const execution = yield* start(
