@@ -1,13 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Scheduler, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Cancel, Engine, Execution, HumanChannel, type Run, Step, Workflow } from "effect-baton"
 import {
   consistent,
   count,
   counted,
+  firstSleep,
   history,
   onlyRequest,
+  scheduler,
   settle,
   start,
   statuses,
@@ -774,6 +776,68 @@ describe("Cancel", () => {
         assert.strictEqual(yield* execution.cancel("first"), "cancelled")
         assert.strictEqual(reasonOf(yield* consistent(execution)), "first")
         assert.strictEqual(count(execution, "CancelRequested"), 1)
+      }).pipe(memory)
+    )
+
+    it.effect("a channel that cancels when a completion withdraws its request comes too late", () =>
+      Effect.gen(function* () {
+        const answers: Array<Cancel.CancelResult> = []
+        const run = yield* Workflow.make("w", { run: () => Effect.as(Effect.sleep("1 second"), "done") }).run("")
+        const channel: HumanChannel.HumanChannel = {
+          deliver: () =>
+            Effect.onInterrupt(Effect.never, () =>
+              Effect.map(run.cancel("too late"), (answer) => void answers.push(answer))
+            )
+        }
+        const execution = yield* Effect.provideService(run.start, HumanChannel.HumanChannel, channel)
+        const asking = yield* Effect.forkChild(Effect.exit(execution.waitForApproval("?")))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(asking)
+        assert.strictEqual(yield* execution.result, "done")
+        assert.deepStrictEqual(answers, ["already-settled"])
+        yield* consistent(execution)
+      }).pipe(memory)
+    )
+
+    it.effect("the first accepted cancel counts, whoever cancels after it", () =>
+      Effect.gen(function* () {
+        yield* firstSleep
+        const slow = Workflow.make("slow end", {
+          run: () => Effect.onInterrupt(Effect.never, () => Effect.sleep("5 seconds"))
+        })
+        const execution = yield* start(slow, "", { id: "first", cancel: { graceful: true } })
+        const first = yield* Effect.forkChild(execution.cancel("first"))
+        yield* settle
+        const engine = yield* Engine.Engine
+        const second = yield* Effect.forkChild(engine.interrupt("first"))
+        yield* TestClock.adjust("5 seconds")
+        yield* Fiber.join(second)
+        assert.strictEqual(yield* Fiber.join(first), "cancelled")
+        assert.strictEqual(reasonOf(yield* consistent(execution)), "first")
+        assert.strictEqual(count(execution, "CancelRequested"), 1)
+      }).pipe(memory)
+    )
+
+    it.effect("a cancel before the body's first operation leaves the body out", () =>
+      Effect.gen(function* () {
+        let ran = false
+        const workflow = Workflow.make("w", {
+          run: () =>
+            Effect.sync(() => {
+              ran = true
+              return "ran"
+            })
+        })
+        // Every fiber lets others run before it begins.
+        const seen = new Set<unknown>()
+        const late = scheduler((fiber) => !seen.has(fiber) && seen.add(fiber).size > 0)
+        const run = yield* workflow.run("")
+        const execution = yield* Effect.provideService(run.start, Scheduler.Scheduler, late)
+        assert.strictEqual(yield* execution.status, "in-progress")
+        assert.strictEqual(yield* execution.cancel("at once"), "cancelled")
+        yield* settle
+        assert.isFalse(ran)
+        assert.strictEqual(reasonOf(yield* consistent(execution)), "at once")
       }).pipe(memory)
     )
 

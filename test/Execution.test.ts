@@ -514,6 +514,7 @@ describe("Execution", () => {
       "a cancel while the children of a completed body end gracefully cancels unless the body has succeeded",
       () =>
         Effect.gen(function* () {
+          yield* firstSleep
           const slow = Workflow.make("slow", {
             defaults: { cancel: { graceful: true } },
             run: () => Effect.onInterrupt(Effect.never, () => Effect.sleep("2 seconds"))
@@ -539,6 +540,7 @@ describe("Execution", () => {
 
     it.effect("E6 a body that ends by itself while its cancelled children still end waits for them", () =>
       Effect.gen(function* () {
+        yield* firstSleep
         const done: Array<string> = []
         yield* firstSleep
         const slow = Workflow.make("slow", {
@@ -561,6 +563,28 @@ describe("Execution", () => {
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual(yield* Fiber.join(fiber), "cancelled")
         assert.deepStrictEqual(done, [], "nothing new begins after an accepted cancel")
+        yield* consistent(execution)
+      }).pipe(memory)
+    )
+
+    it.effect("E6 a body that runs out while its cancelled children still end waits for them too", () =>
+      Effect.gen(function* () {
+        yield* firstSleep
+        const slow = Workflow.make("slow", {
+          defaults: { cancel: { graceful: true } },
+          run: () => Effect.onInterrupt(Effect.never, () => Effect.sleep("5 seconds"))
+        })
+        const parent = Workflow.make("parent", {
+          run: () => Effect.andThen(Execution.startChild(slow, ""), Effect.as(Effect.sleep("2 seconds"), "done"))
+        })
+        const execution = yield* start(parent, "")
+        const fiber = yield* Effect.forkChild(execution.cancel("stop"))
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual(yield* execution.status, "in-progress")
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual(yield* Fiber.join(fiber), "cancelled")
+        const settled = (yield* Engine.list()).map((summary) => summary.settledAt?.getTime())
+        assert.deepStrictEqual(settled, [5001, 5001])
         yield* consistent(execution)
       }).pipe(memory)
     )

@@ -477,6 +477,40 @@ describe("Retry", () => {
     }).pipe(memory)
   )
 
+  it.effect("E9 between two attempts, too, nothing begins that the last one left behind", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const begun: Array<string> = []
+      const child = Workflow.make("child", { run: () => Effect.sync(() => String(begun.push("child"))) })
+      let tries = 0
+      const workflow = Workflow.make("leaky", {
+        error: Boom,
+        run: () =>
+          Effect.gen(function* () {
+            if (++tries > 1) return "second"
+            const late = Step.make("late", { run: Effect.sync(() => void begun.push("step")) })
+            const nexts: ReadonlyArray<Effect.Effect<unknown, unknown, Execution.Current>> = [
+              late,
+              Execution.startChild(child, ""),
+              Execution.waitForApproval("late?")
+            ]
+            for (const next of nexts) {
+              yield* Effect.forkDetach(Effect.andThen(Deferred.await(gate), next), { startImmediately: true })
+            }
+            return yield* new Boom({ n: 1 })
+          })
+      })
+      const execution = yield* start(workflow, "", { retry: { attempts: 1, delay: "1 hour" } })
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+      assert.deepStrictEqual(begun, [])
+      assert.strictEqual(yield* execution.status, "in-progress")
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(yield* execution.result, "second")
+      yield* consistent(execution)
+    }).pipe(memory)
+  )
+
   it.effect("a thousand attempts without a delay neither overflow the stack nor shut others out", () =>
     Effect.gen(function* () {
       const execution = yield* start(failing(1000), "", { retry: { attempts: 1000, delay: 0 } })

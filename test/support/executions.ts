@@ -2,7 +2,7 @@
  * What the tests of the core share: starting, reading the history so far, and checking that an end is consistent.
  */
 import { assert } from "@effect/vitest"
-import { Cause, Clock, type Duration, Effect, Exit, Metric, Option, Scheduler, Stream } from "effect"
+import { Cause, Clock, type Duration, Effect, Exit, type Fiber, Metric, Option, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Cancel, Event, type Execution, Run, type RunError, type Workflow } from "effect-baton"
 import type { ExecutionImpl } from "../../src/internal/execution.ts"
@@ -130,11 +130,11 @@ export const counted = <A, E, R>(f: (counter: Counter) => Effect.Effect<A, E, R>
  * A scheduler that may let others run before any operation: interleavings that hardly ever happen otherwise. A yield
  * costs operations itself, so a chance of a half or more never gets anywhere.
  */
-export const scheduler = (choose: () => boolean): Scheduler.Scheduler => {
+export const scheduler = (choose: (fiber: Fiber.Fiber<unknown, unknown>) => boolean): Scheduler.Scheduler => {
   const mixed = new Scheduler.MixedScheduler()
   return {
     executionMode: mixed.executionMode,
-    shouldYield: () => choose(),
+    shouldYield: (fiber) => choose(fiber),
     makeDispatcher: () => mixed.makeDispatcher()
   }
 }
