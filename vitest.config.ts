@@ -8,6 +8,7 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/postgres.setup.ts"],
     // One process a core that loads effect once: a process a file costs half a second of CPU each time.
     pool: "forks",
     isolate: false,

@@ -46,6 +46,13 @@ describe("three runner processes on one PostgreSQL", () => {
           yield* Layer.build(layerPostgres({ url, runs: false, pollInterval: "50 millis" }))
         ]
         const runners = yield* Effect.forEach(["a", "b", "c"], (name) => runner(url, name))
+        // Each has its locks before anything is killed.
+        yield* Effect.flatMap(sql, (sql) =>
+          sql.unsafe<{ n: number }>(
+            `SELECT COUNT(DISTINCT pid)::int AS n FROM pg_locks JOIN pg_database d ON d.oid = database
+             WHERE locktype = 'advisory' AND classid <> ${0x4241544e} AND datname = current_database()`
+          )
+        ).pipe(Effect.delay("50 millis"), Effect.repeat({ until: ([{ n }]) => n === runners.length }))
         const program = ledger(() => Effect.void)
         const total = 30
         const executions = yield* Effect.forEach(
