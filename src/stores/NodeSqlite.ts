@@ -67,6 +67,21 @@ export interface Config {
  *
  * Closing does not wait: a transaction still open in another fiber is rolled back. The last connection to close a file
  * folds its write-ahead log into it.
+ *
+ * **Example** (A client for as long as a scope)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Reactivity } from "effect/reactivity"
+ * import * as NodeSqlite from "effect-baton/stores/NodeSqlite"
+ *
+ * const program = Effect.gen(function*() {
+ *   const sql = yield* NodeSqlite.make({ filename: ":memory:" })
+ *   return yield* sql`SELECT 1 + 1 AS two`
+ * }).pipe(Effect.scoped, Effect.provide(Reactivity.layer))
+ *
+ * await Effect.runPromise(program) // => [{ two: 2 }]
+ * ```
  */
 export const make = Effect.fnUntraced(function* (
   config: Config
