@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { Engine } from "../services/Engine.ts"
+import type { RunStore } from "../services/RunStore.ts"
 
 /** Settings of a durable engine. */
 export interface DurableOptions {
@@ -76,7 +77,7 @@ export interface PostgresOptions extends DurableOptions {
  * )
  * ```
  */
-export const layerPostgres = (options: PostgresOptions): Layer.Layer<Engine> =>
+export const layerPostgres = (options: PostgresOptions): Layer.Layer<Engine | RunStore> =>
   Layer.unwrap(
     Effect.map(
       Effect.promise(() => import("./durable/postgres.ts")),
@@ -114,7 +115,7 @@ export const layerPostgres = (options: PostgresOptions): Layer.Layer<Engine> =>
  * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerSqlite({ filename: ":memory:" })))) // => "Hello Ada"
  * ```
  */
-export const layerSqlite = (options: SqliteOptions): Layer.Layer<Engine> =>
+export const layerSqlite = (options: SqliteOptions): Layer.Layer<Engine | RunStore> =>
   Layer.unwrap(
     Effect.map(
       Effect.promise(() => import("./durable/layer.ts")),

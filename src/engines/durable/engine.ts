@@ -784,6 +784,19 @@ export class DurableEngine implements Host, JournalHost {
     this.fork(turn)
   }
 
+  /** The handle of an execution that is known here or stored. */
+  find(id: string): Effect.Effect<Execution<any, any>, ExecutionNotFound> {
+    return Effect.gen({ self: this }, function* () {
+      while (this.loading.has(id)) yield* this.loaded(id)
+      const known = this.residents.get(id)
+      if (known !== undefined) return new DurableHandle(this, id, known.workflow, known.definition)
+      yield* this.writer.drained
+      const [row] = yield* this.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+      if (row === undefined) return yield* new ExecutionNotFound({ id })
+      return new DurableHandle(this, id, row.workflow, this.definition(row.workflow, row.version))
+    })
+  }
+
   // -- leaving --------------------------------------------------------------
 
   private watchIdle(execution: ExecutionImpl): void {

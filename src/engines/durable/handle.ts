@@ -23,6 +23,7 @@ import type { Answer } from "../../internal/request.ts"
 import { isSettled, type RunStatus } from "../../Run.ts"
 import { type InvalidOptions, RunSettled } from "../../RunError.ts"
 import type { AnswerOptions } from "../../services/HumanChannel.ts"
+import { toEvent } from "../../stores/SqlRunStore.ts"
 import type { Any } from "../../Workflow.ts"
 import { decodeStored, parse, type Stored } from "./codec.ts"
 import { type DurableEngine, progressOf, type RunRow, usageOf } from "./engine.ts"
@@ -31,18 +32,6 @@ import { toResponses } from "./journal.ts"
 import { detached } from "./requests.ts"
 
 const page = 256
-
-/** An event from its row. */
-export const toEvent = (row: EventRow): Event => {
-  const { depth: _depth, ...fields } = parse(row.fields)
-  return {
-    _tag: row.tag,
-    sequence: Number(row.sequence),
-    time: new Date(Number(row.time)),
-    path: row.path,
-    ...fields
-  } as Event
-}
 
 export class DurableHandle implements Execution<any, any> {
   private readonly engine: DurableEngine

@@ -8,9 +8,11 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { RunImpl } from "../../internal/run.ts"
-import { Engine, ExecutionNotFound, type Filter, ReplayMismatch, type Summary } from "../../services/Engine.ts"
+import { Engine, type Filter, ReplayMismatch, type Summary } from "../../services/Engine.ts"
+import { RunStore } from "../../services/RunStore.ts"
 import { migrate } from "../../stores/migrations.ts"
 import * as NodeSqlite from "../../stores/NodeSqlite.ts"
+import * as SqlRunStore from "../../stores/SqlRunStore.ts"
 import { parse } from "./codec.ts"
 import { DurableEngine, type RunRow, type Settings } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
@@ -100,12 +102,7 @@ const make = (settings: Settings, name: string, placement: Placement) =>
         fork: (id, options) => engine.forkRun(id, options),
         prune: (options) => engine.prune(options)
       },
-      get: (id) =>
-        Effect.gen(function* () {
-          const [row] = yield* engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
-          if (row === undefined) return yield* new ExecutionNotFound({ id })
-          return new DurableHandle(engine, id, row.workflow, engine.definition(row.workflow, row.version))
-        }),
+      get: (id) => engine.find(id),
       list: (filter) => list(engine, filter ?? {}),
       interrupt: (id) =>
         Effect.flatMap(engine.query(`SELECT id FROM baton_runs WHERE id = ?`, [id]), (rows) =>
@@ -113,20 +110,21 @@ const make = (settings: Settings, name: string, placement: Placement) =>
         ),
       shutdown: engine.shutdown
     })
-    return Context.add(Context.make(Engine, service), Durable, engine)
+    const store = yield* SqlRunStore.make
+    return Context.make(Engine, service).pipe(Context.add(Durable, engine), Context.add(RunStore, store))
   })
 
 /** A name that no other process has. */
 const newName = Effect.map(Random.nextInt, (n) => Math.abs(n).toString(36))
 
 /** The durable engine on the database of a `SqlClient`, in one process. */
-export const layer = (settings: Settings = {}): Layer.Layer<Engine | Durable, never, SqlClient.SqlClient> =>
+export const layer = (settings: Settings = {}): Layer.Layer<Engine | RunStore | Durable, never, SqlClient.SqlClient> =>
   Layer.effectContext(Effect.flatMap(newName, (name) => make(settings, name, single)))
 
 /** The durable engine on the database of a `SqlClient`, in any number of processes. */
 export const layerShared = (
   settings: Settings & SharingOptions = {}
-): Layer.Layer<Engine | Durable, never, SqlClient.SqlClient> =>
+): Layer.Layer<Engine | RunStore | Durable, never, SqlClient.SqlClient> =>
   Layer.unwrap(
     Effect.map(newName, (name) =>
       settings.runs === false
@@ -139,5 +137,5 @@ export const layerShared = (
   )
 
 /** The durable engine on a SQLite file. */
-export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<Engine | Durable> =>
+export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<Engine | RunStore | Durable> =>
   Layer.provide(layer(config), Layer.orDie(NodeSqlite.layer(config)))

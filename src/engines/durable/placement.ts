@@ -3,6 +3,7 @@
  * and nothing here does.
  */
 
+import * as Clock from "effect/Clock"
 import type * as EntityId from "effect/cluster/EntityId"
 import * as MessageStorage from "effect/cluster/MessageStorage"
 import * as RunnerAddress from "effect/cluster/RunnerAddress"
@@ -65,7 +66,9 @@ export const sharding = (
     Layer.provide(Runners.layerNoop),
     Layer.provide([MessageStorage.layerNoop, RunnerHealth.layerNoop, Liveness.layer(`${name}:0`, 500)]),
     Layer.provide(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: "baton_cluster" }))),
-    Layer.provide(config)
+    Layer.provide(config),
+    // Locks go by the time of the database, whatever clock the executions go by.
+    Layer.provide(Layer.succeed(Clock.Clock, Clock.Clock.defaultValue()))
   )
 }
 

@@ -5,6 +5,7 @@ import { PgClient } from "@effect/sql-pg"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { Engine } from "../../services/Engine.ts"
+import type { RunStore } from "../../services/RunStore.ts"
 import type { Settings } from "./engine.ts"
 import { type Durable, layerShared } from "./layer.ts"
 import type { SharingOptions } from "./placement.ts"
@@ -15,7 +16,11 @@ export interface PostgresConfig extends Settings, SharingOptions {
   readonly maxConnections?: number | undefined
 }
 
-export const layerPostgres = ({ maxConnections, url, ...settings }: PostgresConfig): Layer.Layer<Engine | Durable> =>
+export const layerPostgres = ({
+  maxConnections,
+  url,
+  ...settings
+}: PostgresConfig): Layer.Layer<Engine | RunStore | Durable> =>
   Layer.provide(
     layerShared(settings),
     Layer.orDie(
