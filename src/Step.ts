@@ -11,7 +11,7 @@ import type { BudgetExceeded } from "./Budget.ts"
 import { isRetryable, nextDelay, type ScheduleState } from "./internal/attempts.ts"
 import { Tag } from "./internal/eventLog.ts"
 import { describe, mainError } from "./internal/execution.ts"
-import { type Current, currentFrame, type Frame } from "./internal/frame.ts"
+import { bodyFrame, type Current, currentFrame } from "./internal/frame.ts"
 import type { Retry } from "./Retry.ts"
 import type { Boundary } from "./Workflow.ts"
 
@@ -93,16 +93,9 @@ export const make = <A, E = never, R = never, const T extends Duration.Input | u
       ? undefined
       : (run: Effect.Effect<A, any, R>) => controlled(run, options)
   return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
-    const frame = current(fiber, name)
+    const frame = bodyFrame(fiber, "step", name)
     return frame.execution.step<A, any, R>(frame, name, key, run, control, options)
   }) as Effect.Effect<A, any, R | Current>
-}
-
-const current = (fiber: Fiber.Fiber<unknown, unknown>, name: string): Frame => {
-  const frame = currentFrame(fiber)
-  if (frame === undefined)
-    throw new Error(`The step "${name}" runs outside of a workflow's body: use it inside of \`run\``)
-  return frame
 }
 
 /**
@@ -127,7 +120,7 @@ const current = (fiber: Fiber.Fiber<unknown, unknown>, name: string): Frame => {
  * ```
  */
 export const idempotencyKey: Effect.Effect<string, never, Current> = Effect.withFiber((fiber) => {
-  const { execution, path } = current(fiber, "idempotencyKey")
+  const { execution, path } = bodyFrame(fiber, "effect", "Step.idempotencyKey")
   return Effect.succeed(`${execution.id}:${path}${execution.attempt > 1 ? `@${execution.attempt}` : ""}`)
 })
 
@@ -143,7 +136,7 @@ const controlled = <A, E, R>(
           duration: timeout,
           orElse: () =>
             Effect.withFiber((fiber) => {
-              const frame = current(fiber, "")
+              const frame = currentFrame(fiber)!
               const executionId = frame.execution.id
               return Effect.fail(
                 new StepTimedOut({ executionId, path: frame.path, afterMillis: Duration.toMillis(timeout) })
@@ -170,7 +163,7 @@ const retried = <A, E, R>(
             )
       return Effect.flatMap(again, (delayMillis) => {
         if (delayMillis === undefined) return Effect.failCause(cause)
-        const frame = current(fiber, "")
+        const frame = currentFrame(fiber)!
         const { execution } = frame
         if (!execution.isLive(frame)) return Effect.interrupt
         execution.append(Tag.StepRetried, frame, { attempt: n, delayMillis, ...describe(mainError(cause)) })

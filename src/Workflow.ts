@@ -10,7 +10,8 @@ import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { Current } from "./internal/frame.ts"
+import { bodyFrame, type Current } from "./internal/frame.ts"
+import { inline } from "./internal/inline.ts"
 import { merge, RunImpl, type Starter } from "./internal/run.ts"
 import { checker } from "./internal/schema.ts"
 import type { Run, RunOptions } from "./Run.ts"
@@ -214,17 +215,8 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
 
   call(input: any, options?: { readonly key?: string | undefined }): Effect.Effect<any, any, any> {
     return Effect.withFiber((fiber) => {
-      const frame = fiber.getRef(Current as any) as Current["Service"]
-      const invalid = this.checkInput(input)
-      if (invalid !== undefined) return Effect.fail(invalid)
-      const body = Effect.flatMap(
-        Effect.suspend(() => this.body(input)),
-        (output) => {
-          const problem = this.checkOutput(output)
-          return problem === undefined ? Effect.succeed(output) : Effect.fail(problem)
-        }
-      )
-      return frame.execution.scope(frame, this.name, options?.key, body)
+      const frame = bodyFrame(fiber, "call", this.name)
+      return frame.execution.scope(frame, this.name, options?.key, inline(this, input))
     })
   }
 }

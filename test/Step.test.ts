@@ -282,14 +282,17 @@ describe("Step", () => {
     }).pipe(memory)
   )
 
-  it.effect("a step outside of a workflow's body says where it belongs", () =>
+  it.effect("a step or a call outside of a workflow's body says where it belongs", () =>
     Effect.gen(function* () {
-      const exit = yield* Effect.exit(step("stray") as Effect.Effect<unknown>)
-      assert.isTrue(Exit.hasDies(exit))
-      assert.include(
-        String(Cause.squash((exit as Exit.Failure<unknown, unknown>).cause)),
-        "outside of a workflow's body"
-      )
+      const inner = Workflow.make("stray", { run: (text) => Effect.succeed(text) })
+      for (const [kind, stray] of [["step", step("stray")] as const, ["call", inner.call("")] as const]) {
+        const exit = yield* Effect.exit(stray as Effect.Effect<unknown>)
+        assert.isTrue(Exit.hasDies(exit))
+        assert.strictEqual(
+          String(Cause.squash((exit as Exit.Failure<unknown, unknown>).cause)),
+          `Error: The ${kind} "stray" runs outside of a workflow's body: use it inside of \`run\``
+        )
+      }
     })
   )
 

@@ -16,6 +16,14 @@ export class Current extends Context.Service<Current, Frame>()("effect-baton/Exe
 export const currentFrame = (fiber: Fiber.Fiber<unknown, unknown>): Frame | undefined =>
   Context.getOrUndefined(fiber.context as Context.Context<Current>, Current)
 
+/** The place in a body that a fiber is in; a defect where it is in none. */
+export const bodyFrame = (fiber: Fiber.Fiber<unknown, unknown>, kind: string, name: string): Frame => {
+  const frame = currentFrame(fiber)
+  if (frame === undefined)
+    throw new Error(`The ${kind} "${name}" runs outside of a workflow's body: use it inside of \`run\``)
+  return frame
+}
+
 /** Keys come from data: what has a meaning in a path must not. */
 const escape = (key: string): string => (special.test(key) ? key.replace(specials, encodeURIComponent) : key)
 

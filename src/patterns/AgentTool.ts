@@ -15,11 +15,12 @@ import * as Stream from "effect/Stream"
 import { BudgetExceeded } from "../Budget.ts"
 import { describe } from "../internal/execution.ts"
 import type { Current } from "../internal/frame.ts"
+import { inline } from "../internal/inline.ts"
 import { RunError } from "../RunError.ts"
 import * as Workflow from "../Workflow.ts"
 import { AgentStopped } from "./AgentError.ts"
 import type { Outcome, ToolCall } from "./conversation.ts"
-import { inline, invalid } from "./phase.ts"
+import { invalid } from "./phase.ts"
 
 // -----------------------------------------------------------------------------
 // Workflows as tools

@@ -7,6 +7,7 @@ import type { BudgetExceeded } from "../Budget.ts"
 import type { Progress } from "../Execution.ts"
 import { InvalidDefinition } from "../InvalidDefinition.ts"
 import { type Current, currentFrame } from "../internal/frame.ts"
+import { inline } from "../internal/inline.ts"
 import { show } from "../internal/schema.ts"
 import type { RunOptions } from "../Run.ts"
 import type { RunError } from "../RunError.ts"
@@ -42,23 +43,6 @@ export const report = (progress: Progress): Effect.Effect<void> =>
     const frame = currentFrame(fiber)
     frame?.execution.report(frame, progress)
     return Effect.void
-  })
-
-/** Runs a workflow where it stands, without a scope of its own. */
-export const inline = <Input, Output, Error, R>(
-  workflow: Workflow<Input, Output, Error, R>,
-  input: Input
-): Effect.Effect<Output, Error | RunError, R> =>
-  Effect.suspend((): Effect.Effect<Output, Error | RunError, R> => {
-    const invalid = workflow.checkInput(input)
-    if (invalid !== undefined) return Effect.fail(invalid)
-    return Effect.flatMap(
-      Effect.suspend(() => workflow.body(input)),
-      (output) => {
-        const problem = workflow.checkOutput(output)
-        return problem === undefined ? Effect.succeed(output) : Effect.fail(problem)
-      }
-    )
   })
 
 /**
