@@ -3,4 +3,4 @@
  */
 export * from "../services/Engine.ts"
 export { type DurableOptions, layerPostgres, layerSqlite, type PostgresOptions, type SqliteOptions } from "./durable.ts"
-export { layerMemory, layerMemoryWith } from "./memory.ts"
+export { layerMemory, layerMemoryWith, type MemoryOptions } from "./memory.ts"

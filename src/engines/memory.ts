@@ -47,7 +47,7 @@ import * as RunStore from "../services/RunStore.ts"
 import type { Any } from "../Workflow.ts"
 
 /** Settings of the memory engine. */
-export interface Options {
+export interface MemoryOptions {
   /** How many settled executions are kept. Default: 1000. */
   readonly keepSettled?: number | undefined
   /** How long they are kept at most. Default: `"1 hour"`. */
@@ -87,7 +87,7 @@ class MemoryEngine implements Host {
   private isShutDown = false
   private readonly context: Context.Context<never>
 
-  constructor(options: Options, context: Context.Context<never>) {
+  constructor(options: MemoryOptions, context: Context.Context<never>) {
     this.context = context
     this.clock = Context.get(context, Clock.Clock)
     this.eventLimit = options.keepEvents ?? 10_000
@@ -347,7 +347,7 @@ class MemoryEngine implements Host {
 }
 
 /** Makes a memory engine; it is shut down when the scope ends. */
-const make = (options: Options) =>
+const make = (options: MemoryOptions) =>
   Effect.gen(function* () {
     const engine = new MemoryEngine(options, yield* Effect.context<never>())
     const find = (id: string) =>
@@ -393,7 +393,7 @@ const make = (options: Options) =>
  * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemoryWith({ keepSettled: 1 })))) // => 1
  * ```
  */
-export const layerMemoryWith = (options: Options): Layer.Layer<Engine> => Layer.effect(Engine, make(options))
+export const layerMemoryWith = (options: MemoryOptions): Layer.Layer<Engine> => Layer.effect(Engine, make(options))
 
 /**
  * The memory engine: executions live in this process and end with it.
