@@ -18,7 +18,7 @@ import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import * as graph from "./graph.ts"
 import { graphOf, InvalidPlan, Plan, type PlanProblem, type PlanStep, problems } from "./Plan.ts"
-import { type Declares, type Definition, invalid, phase, report } from "./phase.ts"
+import { concurrencyOf, type Declares, type Definition, invalid, phase, report } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 import { type Delivered, DependencyFailed, type WorkerResult } from "./WorkerResult.ts"
 
@@ -189,9 +189,9 @@ type AnyResult = WorkerResult<any, any>
 
 /** What may be done with a definition, by name: each phase, and the whole. */
 const define = (name: string, options: AnyOptions) => {
-  const { failureStrategy = "fail-fast", maxConcurrency = "unbounded" } = options
-  const concurrency = maxConcurrency === "unbounded" ? Number.POSITIVE_INFINITY : maxConcurrency
-  if (!(concurrency >= 1)) throw invalid(name, "maxConcurrency", maxConcurrency, 'Expected 1 or more, or "unbounded"')
+  const { failureStrategy = "fail-fast" } = options
+  const given = concurrencyOf(name, options.maxConcurrency)
+  const concurrency = given === "unbounded" ? Number.POSITIVE_INFINITY : given
   const workers = new Map(options.workers.map((worker) => [worker.name, worker]))
   const names = [...workers.keys()]
   if (workers.size < options.workers.length) {

@@ -19,7 +19,7 @@ import { type Current, currentFrame } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
-import { type Declares, type Definition, invalid, part, phase, scope, type Takes } from "./phase.ts"
+import { concurrencyOf, type Declares, type Definition, part, phase, scope, type Takes } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
 /** A part of the task that can be worked on by itself. */
@@ -153,8 +153,8 @@ export interface Options<W, F, I, Input, Output, Error, E1, R1, E2, R2>
         input: NoInfer<Input>
       ) => Effect.Effect<NoInfer<Output>, E2, R2>)
     | undefined
-  /** How many subtasks are worked on at the same time. Default: all of them. */
-  readonly maxConcurrency?: number | undefined
+  /** How many subtasks are worked on at the same time. Default: `"unbounded"`. */
+  readonly maxConcurrency?: number | "unbounded" | undefined
   /** What the failure of a subtask means for the others. Default: `"fail-fast"`. */
   readonly failureStrategy?: F | undefined
   /** Whether `merge` sees failures too. Default: false. */
@@ -254,11 +254,8 @@ type AnyOptions = Options<Worker, FailureStrategy, boolean, any, any, any, any, 
 
 // The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: AnyOptions) => {
-  const { failureStrategy = "fail-fast", includeFailures = false, maxConcurrency, worker } = options
-  if (maxConcurrency !== undefined && !(Number.isSafeInteger(maxConcurrency) && maxConcurrency > 0)) {
-    throw invalid(name, "maxConcurrency", maxConcurrency, "Expected a whole number, 1 or more")
-  }
-  const concurrency = maxConcurrency ?? "unbounded"
+  const { failureStrategy = "fail-fast", includeFailures = false, worker } = options
+  const concurrency = concurrencyOf(name, options.maxConcurrency)
   const isWorkflow = Workflow.isWorkflow(worker)
   const splitter = options.split ?? askToSplit(options)
   const merger = options.merge ?? askToMerge(options)

@@ -87,6 +87,13 @@ export type Takes<Input, W, Field extends string> = [W] extends [Any]
     : { readonly [F in Field]: Workflow<Input, any, any, any> }
   : unknown
 
+/** How much may go on at once. */
+export const concurrencyOf = (workflow: string, given: number | "unbounded" | undefined): number | "unbounded" => {
+  if (given === undefined || given === "unbounded") return "unbounded"
+  if (Number.isSafeInteger(given) && given >= 1) return given
+  throw invalid(workflow, "maxConcurrency", given, 'Expected a whole number, 1 or more, or "unbounded"')
+}
+
 /** The definition is wrong: thrown by `make`. */
 export const invalid = (workflow: string, field: string, value: unknown, problem: string): InvalidDefinition =>
   new InvalidDefinition({ workflow, field, value: show(value), problem })

@@ -406,10 +406,10 @@ describe("OrchestratorWorkers", () => {
       thrown(() => OrchestratorWorkers.make("brief", { workers: [worker, worker] })),
       'Invalid definition of brief at "workers": Expected different names, found ["reader","reader"]; correct the option'
     )
-    for (const maxConcurrency of [0, -1, Number.NaN])
+    for (const maxConcurrency of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
       assert.strictEqual(
         thrown(() => OrchestratorWorkers.make("brief", { workers, maxConcurrency })),
-        `Invalid definition of brief at "maxConcurrency": Expected 1 or more, or "unbounded", found ${maxConcurrency}; correct the option`
+        `Invalid definition of brief at "maxConcurrency": Expected a whole number, 1 or more, or "unbounded", found ${maxConcurrency}; correct the option`
       )
   })
 

@@ -208,7 +208,7 @@ describe("Parallelization", () => {
     for (const maxConcurrency of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
       assert.strictEqual(
         thrown(() => Parallelization.make("all", { split, worker: () => Effect.succeed(""), merge, maxConcurrency })),
-        `Invalid definition of all at "maxConcurrency": Expected a whole number, 1 or more, found ${maxConcurrency}; correct the option`
+        `Invalid definition of all at "maxConcurrency": Expected a whole number, 1 or more, or "unbounded", found ${maxConcurrency}; correct the option`
       )
     }
   })
