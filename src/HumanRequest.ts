@@ -223,7 +223,7 @@ export const AnswerError = Schema.Union([
  * ```ts
  * import { HumanRequest } from "effect-baton"
  *
- * new HumanRequest.InputTimedOut({ requestId: "run_1:input", afterMillis: 500 }).message // => 'Nobody answered "run_1:input" within 500 ms'
+ * new HumanRequest.InputTimedOut({ requestId: "run_1:input", afterMillis: 500 }).message // => 'Nobody answered "run_1:input" within 500 ms; raise its timeout, or go on without the answer'
  * ```
  */
 export class InputTimedOut extends Schema.TaggedError<InputTimedOut>("effect-baton/HumanRequest/InputTimedOut")(
@@ -231,6 +231,6 @@ export class InputTimedOut extends Schema.TaggedError<InputTimedOut>("effect-bat
   { requestId: Schema.String, afterMillis: Schema.Finite }
 ) {
   override get message(): string {
-    return `Nobody answered "${this.requestId}" within ${this.afterMillis} ms`
+    return `Nobody answered "${this.requestId}" within ${this.afterMillis} ms; raise its timeout, or go on without the answer`
   }
 }
