@@ -76,6 +76,7 @@ const tables = (dialect: "sqlite" | "pg"): ReadonlyArray<string> => {
       kind TEXT NOT NULL,
       message TEXT NOT NULL,
       rules TEXT NOT NULL,
+      sequence ${integer} NOT NULL,
       created_at ${integer} NOT NULL,
       expires_at ${integer},
       outcome TEXT,

@@ -182,7 +182,7 @@ export class DurableHandle implements Execution<any, any> {
       () =>
         Effect.gen({ self: this }, function* () {
           const rows = yield* this.engine.query<RequestRow>(
-            `SELECT * FROM baton_requests WHERE execution_id = ? AND outcome IS NULL ORDER BY created_at, id`,
+            `SELECT * FROM baton_requests WHERE execution_id = ? AND outcome IS NULL ORDER BY sequence`,
             [this.id]
           )
           if (rows.length === 0) return []

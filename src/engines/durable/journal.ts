@@ -343,6 +343,7 @@ export class DurableJournal implements Journal, Owner {
       request.kind,
       request.message,
       JSON.stringify(rules),
+      this.sequence,
       created_at,
       expires_at
     ])

@@ -56,8 +56,8 @@ const inserts: Partial<Record<Kind, { readonly into: string; readonly width: num
     width: 9
   },
   request: {
-    into: `baton_requests (id, execution_id, path, attempt, kind, message, rules, created_at, expires_at)`,
-    width: 9,
+    into: `baton_requests (id, execution_id, path, attempt, kind, message, rules, sequence, created_at, expires_at)`,
+    width: 10,
     after: `ON CONFLICT DO NOTHING`
   },
   timer: {
