@@ -21,9 +21,9 @@ import { type InvalidOptions, type RunError, RunSettled } from "./RunError.ts"
 import type { AnswerOptions } from "./services/HumanChannel.ts"
 import type { Workflow } from "./Workflow.ts"
 
-export {
+export type {
   /**
-   * The service of the execution that a body runs in. `Workflow.make` takes it out of a body's requirements.
+   * Stands for the execution that a body runs in. `Workflow.make` takes it out of a body's requirements.
    *
    * **Example** (Running a body's helper outside of a workflow is a type error)
    *
@@ -38,9 +38,9 @@ export {
    * await Effect.runPromise(workflow.execute("go").pipe(Effect.provide(Engine.layerMemory))) // => "run_"
    * ```
    */
-  Current,
-  RunSettled
+  Current
 }
+export { RunSettled }
 
 /** How far an execution is. */
 export interface Progress {
