@@ -8,11 +8,13 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { BudgetExceeded } from "./Budget.ts"
+import { InvalidDefinition } from "./InvalidDefinition.ts"
 import { isRetryable, nextDelay, type ScheduleState } from "./internal/attempts.ts"
 import { Tag } from "./internal/eventLog.ts"
 import { describe, mainError } from "./internal/execution.ts"
 import { bodyFrame, type Current, currentFrame } from "./internal/frame.ts"
-import type { Retry } from "./Retry.ts"
+import { checker, DurationInput } from "./internal/schema.ts"
+import { type Retry, Retry as RetrySchema } from "./Retry.ts"
 import type { Boundary } from "./Workflow.ts"
 
 /** What makes a step. */
@@ -63,7 +65,8 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>("effect-baton
  *
  * **Gotchas**
  *
- * Two steps of one name that run at the same time in one place are a defect: give each a `key`.
+ * Two steps of one name that run at the same time in one place are a defect: give each a `key`. So is a `retry` or a
+ * `timeout` that makes no sense: the step dies with `InvalidDefinition`.
  *
  * **Example** (Two steps)
  *
@@ -91,7 +94,7 @@ export const make = <A, E = never, R = never, const T extends Duration.Input | u
   const control =
     options.retry === undefined && options.timeout === undefined
       ? undefined
-      : (run: Effect.Effect<A, any, R>) => controlled(run, options)
+      : (run: Effect.Effect<A, any, R>) => controlled(name, run, options)
   return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
     const frame = bodyFrame(fiber, "step", name)
     return frame.execution.step<A, any, R>(frame, name, key, run, control, options)
@@ -124,11 +127,22 @@ export const idempotencyKey: Effect.Effect<string, never, Current> = Effect.with
   return Effect.succeed(`${execution.id}:${path}${execution.attempt > 1 ? `@${execution.attempt}` : ""}`)
 })
 
+const checkControls = checker(
+  Schema.Struct({ retry: Schema.optional(RetrySchema), timeout: Schema.optional(DurationInput) })
+)
+
 /** A body with the step's own timeout and retries. */
 const controlled = <A, E, R>(
+  name: string,
   run: Effect.Effect<A, E, R>,
-  { retry, timeout }: Options<A, E, R, Duration.Input | undefined>
+  options: Options<A, E, R, Duration.Input | undefined>
 ): Effect.Effect<A, E | StepTimedOut, R> => {
+  const { retry, timeout } = options
+  const invalid = checkControls(options)
+  if (invalid !== undefined) {
+    const { message, path, value } = invalid
+    return Effect.die(new InvalidDefinition({ workflow: `step "${name}"`, field: path, value, problem: message }))
+  }
   const once: Effect.Effect<A, E | StepTimedOut, R> =
     timeout === undefined
       ? run

@@ -282,6 +282,23 @@ describe("Step", () => {
     }).pipe(memory)
   )
 
+  it.effect("a step with a timeout or a retry that makes no sense dies before its work, naming the field", () =>
+    Effect.gen(function* () {
+      const cases: ReadonlyArray<readonly [object, string]> = [
+        [{ timeout: Number.NaN }, 'step "s" at "timeout"'],
+        [{ timeout: "-1 second" }, 'step "s" at "timeout"'],
+        [{ retry: { attempts: -3, delay: 0 } }, 'step "s" at "retry.attempts"']
+      ]
+      for (const [options, where] of cases) {
+        let worked = false
+        const run = Effect.sync(() => void (worked = true))
+        const execution = yield* start(make(Step.make("s", { ...options, run })), "")
+        assert.include(yield* dies(execution), where)
+        assert.isFalse(worked)
+      }
+    }).pipe(memory)
+  )
+
   it.effect("a step or a call outside of a workflow's body says where it belongs", () =>
     Effect.gen(function* () {
       const inner = Workflow.make("stray", { run: (text) => Effect.succeed(text) })
