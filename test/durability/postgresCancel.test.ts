@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
+import type { RunError } from "../../src/RunError.ts"
 import { engine, fresh, reached, until } from "./fleet.ts"
 
 describe("a cancel while every process is down", () => {
@@ -14,7 +15,7 @@ describe("a cancel while every process is down", () => {
         const book = Workflow.make("book", {
           run: Effect.fnUntraced(function* () {
             yield* note("book")
-            const wait =
+            const wait: Effect.Effect<unknown, RunError, Execution.Current> =
               where === "in a step"
                 ? Step.make("fly", {
                     run: Effect.andThen(

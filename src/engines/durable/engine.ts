@@ -23,6 +23,7 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { Usage } from "../../Budget.ts"
 import type { Execution, Progress } from "../../Execution.ts"
@@ -184,6 +185,7 @@ export class DurableEngine implements Host, JournalHost {
   /** Options with code, of runs that were started here. */
   private readonly given = new Map<string, RunOptions>()
   private sleeper: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  private readonly oneAtATime = Semaphore.makeUnsafe(1).withPermits(1)
   private wakeAt = Number.POSITIVE_INFINITY
 
   constructor(
@@ -1114,15 +1116,24 @@ export class DurableEngine implements Host, JournalHost {
   // -- other processes and time ---------------------------------------------
 
   /** Does what other processes asked for. */
-  readonly handleSignals: Effect.Effect<void> = Effect.suspend(() =>
+  readonly handleSignals: Effect.Effect<void> = this.oneAtATime(
     Effect.gen({ self: this }, function* () {
       if (!this.runs) return
-      const signals = yield* this.query<{ id: number; execution_id: string; kind: string; payload: string | null }>(
-        `SELECT id, execution_id, kind, payload FROM baton_signals ORDER BY id LIMIT 1000`
-      )
-      yield* Effect.forEach(signals, (signal) => this.handleSignal(signal), { discard: true })
+      // What nobody here can do must not stand in the way of the rest.
+      for (let after = 0, more = true; more; ) {
+        const signals = yield* this.query<{ id: number; execution_id: string; kind: string; payload: string | null }>(
+          `SELECT id, execution_id, kind, payload FROM baton_signals WHERE id > ? ORDER BY id LIMIT 1000`,
+          [after]
+        )
+        yield* Effect.forEach(signals, (signal) => this.handleSignal(signal), { discard: true })
+        more = signals.length === 1000
+        if (more) after = Number(signals[999].id)
+      }
     })
   )
+
+  /** Another process has written something for this one, and says so. */
+  readonly hear: Effect.Effect<void> = Effect.sync(() => void this.fork(this.handleSignals))
 
   private handleSignal(signal: { id: number; execution_id: string; kind: string; payload: string | null }) {
     return Effect.gen({ self: this }, function* () {

@@ -73,7 +73,7 @@ const updates: Partial<Record<Kind, string>> = {
   timerState: `UPDATE baton_timers SET state = ? WHERE execution_id = ? AND attempt = ? AND path = ?`,
   status: `UPDATE baton_runs SET status = ?, paused = ? WHERE id = ? AND epoch = ?`,
   parked: `UPDATE baton_runs SET wake_at = ?, usage_total = ? WHERE id = ? AND epoch = ?`,
-  settled: `UPDATE baton_runs SET status = ?, settled_at = ?, usage_total = ?, outcome = ?, wake_at = NULL WHERE id = ? AND epoch = ?`
+  settled: `UPDATE baton_runs SET status = ?, settled_at = ?, usage_total = ?, outcome = ?, wake_at = NULL WHERE id = ? AND epoch = ? RETURNING id`
 }
 
 /** Inserts come first: what is updated must be there. */
@@ -187,7 +187,17 @@ export class Writer {
 
   private write(batches: ReadonlyArray<Batch>): Effect.Effect<void, SqlError.SqlError> {
     const statements = this.statements(batches)
-    const all = Effect.forEach(statements, ({ params, text }) => this.sql.unsafe(text, params).raw, { discard: true })
+    const all = Effect.forEach(
+      statements,
+      ({ params, text }) =>
+        text === this.text(updates.settled!)
+          ? // The end stands with its last event or not at all: another owner may have the execution (D4).
+            Effect.flatMap(this.sql.unsafe(text, params), (rows) =>
+              rows.length > 0 ? Effect.void : Effect.die(new Error("Another process has this execution"))
+            )
+          : Effect.asVoid(this.sql.unsafe(text, params).raw),
+      { discard: true }
+    )
     return this.exposed(statements.length === 1 ? all : this.sql.withTransaction(all))
   }
 
