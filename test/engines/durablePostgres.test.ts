@@ -19,7 +19,9 @@ const inRealTime = Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()
 const layer = Layer.unwrap(
   inRealTime(
     Effect.suspend(() =>
-      Effect.map(database(url), (url) => layerPostgres({ url, idle: 0, grace: "50 millis", pollInterval: "20 millis" }))
+      Effect.map(database(url), (url) =>
+        layerPostgres({ url, idle: "1 hour", grace: "50 millis", pollInterval: "20 millis" })
+      )
     )
   )
 )

@@ -173,6 +173,7 @@ export class DurableEngine implements Host, JournalHost {
   private readonly placement: Placement
   private readonly registrations = new Map<string, Registration>()
   readonly residents = new Map<string, ExecutionImpl>()
+  private readonly pins = new Map<string, number>()
   private readonly loading = new Map<string, Array<() => void>>()
   private readonly watchers = new Map<string, Set<() => void>>()
   private readonly exitWatchers = new Map<string, Set<(exit: Exit.Exit<any, any> | undefined) => void>>()
@@ -632,6 +633,19 @@ export class DurableEngine implements Host, JournalHost {
     })
   }
 
+  /** Keeps an execution from leaving the memory while something is done to it (D6). */
+  pinned<A, E>(id: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      this.pins.set(id, (this.pins.get(id) ?? 0) + 1)
+      const unpin = Effect.sync(() => {
+        const left = (this.pins.get(id) ?? 1) - 1
+        if (left === 0) this.pins.delete(id)
+        else this.pins.set(id, left)
+      })
+      return Effect.ensuring(effect, unpin)
+    })
+  }
+
   private load(id: string, known: ExecutionImpl | undefined): Effect.Effect<ExecutionImpl | undefined> {
     return Effect.gen({ self: this }, function* () {
       const [row] = yield* this.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
@@ -813,6 +827,7 @@ export class DurableEngine implements Host, JournalHost {
       return false
     if (journal.inFlight > 0 || journal.isFrozen || !journal.isIdle || execution.timedOut !== undefined) return false
     if (this.reopening.has(execution)) return false
+    if (this.pins.has(execution.id)) return false
     // Somebody outside waits for an answer.
     if (execution.holds > (execution.paused ? 1 : 0)) return false
     for (const child of execution.children ?? []) if (!this.canLeave(child)) return false
@@ -981,6 +996,10 @@ export class DurableEngine implements Host, JournalHost {
 
   /** Takes an answer: whoever writes first decides, in whichever process (D8). */
   answer(id: string, requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
+    return this.pinned(id, this.takeAnswer(id, requestId, said))
+  }
+
+  private takeAnswer(id: string, requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
     return Effect.gen({ self: this }, function* () {
       const execution = yield* this.activate(id)
       if (execution !== undefined) yield* (execution.journal as DurableJournal).flush
@@ -1044,7 +1063,8 @@ export class DurableEngine implements Host, JournalHost {
 
   expire(execution: ExecutionImpl, request: Pending, now: number): void {
     const journal = execution.journal as DurableJournal
-    this.fork(
+    const expire = this.pinned(
+      execution.id,
       Effect.gen({ self: this }, function* () {
         yield* journal.flush
         yield* this.command(
@@ -1054,6 +1074,7 @@ export class DurableEngine implements Host, JournalHost {
         yield* this.refresh(execution)
       })
     )
+    this.fork(expire)
   }
 
   /** Requests that a replay opens again may have been answered before it got there, or while it did. */
@@ -1136,6 +1157,10 @@ export class DurableEngine implements Host, JournalHost {
   readonly hear: Effect.Effect<void> = Effect.sync(() => void this.fork(this.handleSignals))
 
   private handleSignal(signal: { id: number; execution_id: string; kind: string; payload: string | null }) {
+    return this.pinned(signal.execution_id, this.doSignal(signal))
+  }
+
+  private doSignal(signal: { id: number; execution_id: string; kind: string; payload: string | null }) {
     return Effect.gen({ self: this }, function* () {
       const execution = yield* this.activate(signal.execution_id)
       if (execution === undefined) {

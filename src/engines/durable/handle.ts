@@ -216,11 +216,12 @@ export class DurableHandle implements Execution<any, any> {
     here: (execution: ExecutionImpl) => Effect.Effect<A, E>,
     elsewhere: (row: RunRow) => Effect.Effect<A, E | RunSettled>
   ): Effect.Effect<A, E | RunSettled> {
-    return Effect.flatMap(this.engine.activate(this.id), (execution) =>
+    const steered = Effect.flatMap(this.engine.activate(this.id), (execution) =>
       execution === undefined
         ? Effect.flatMap(this.row, elsewhere)
         : Effect.tap(here(execution), () => (execution.journal as DurableJournal).flush)
     )
+    return this.engine.pinned(this.id, steered)
   }
 
   private ask(kind: "pause" | "resume"): (row: RunRow) => Effect.Effect<void, RunSettled> {
@@ -298,7 +299,7 @@ export class DurableHandle implements Execution<any, any> {
   }
 
   private outside<A, E>(f: (execution: ExecutionImpl) => Effect.Effect<A, E>): Effect.Effect<A, E | RunSettled> {
-    return Effect.flatMap(
+    const asked = Effect.flatMap(
       this.engine.activate(this.id),
       (execution): Effect.Effect<A, E | RunSettled> =>
         execution === undefined
@@ -313,6 +314,7 @@ export class DurableHandle implements Execution<any, any> {
             )
           : f(execution)
     )
+    return this.engine.pinned(this.id, asked)
   }
 
   private say(requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
