@@ -1,29 +1,29 @@
 /** How an execution is watched. */
 import { Console, Effect, Stream } from "effect"
-import type { Event, Execution, HumanChannel } from "effect-baton"
+import type { Event, HumanChannel } from "effect-baton"
 import * as Tree from "./Tree.ts"
 
 export interface View {
   /** The execution as seen so far. */
   readonly tree: Tree.Node
-  /** Shows an execution until it has settled. */
-  readonly follow: (execution: Execution.Execution<unknown, unknown>) => Effect.Effect<void>
+  /** Shows an execution by its events, until it has settled. */
+  readonly follow: (events: Stream.Stream<Event.Event>) => Effect.Effect<void>
   /** A channel to a person who sits in front of this view: questions and view take turns. */
   readonly beside: (channel: HumanChannel.HumanChannel) => HumanChannel.HumanChannel
 }
 
-/** A line for each thing that a reader of a log wants to know. */
-export const lines = (workflow: string): View => {
+/** A line for each thing that a reader of a log wants to know, and that happened since a time. */
+export const lines = (workflow: string, since: number): View => {
   const tree = Tree.empty(workflow)
   const tell = teller(tree)
   return {
     tree,
     beside: (channel) => channel,
-    follow: (execution) =>
-      Stream.runForEach(execution.events, (event) => {
+    follow: (events) =>
+      Stream.runForEach(events, (event) => {
         Tree.update(tree, event)
         const line = tell(event)
-        return line === undefined ? Effect.void : Console.log(line)
+        return line === undefined || event.time.getTime() < since ? Effect.void : Console.log(line)
       })
   }
 }

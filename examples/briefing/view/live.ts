@@ -36,9 +36,9 @@ export const make = Effect.fnUntraced(function* (workflow: string, options: { re
 
   const view: View = {
     tree,
-    follow: Effect.fnUntraced(function* (execution) {
+    follow: Effect.fnUntraced(function* (events) {
       const drawing = yield* redraw.pipe(turn.withPermit, Effect.repeat(Schedule.spaced("80 millis")), Effect.forkChild)
-      yield* Stream.runForEach(execution.events, (event) => {
+      yield* Stream.runForEach(events, (event) => {
         Tree.update(tree, event)
         return event._tag === "RequestOpened"
           ? SubscriptionRef.update(requests, (known) => new Set([...known, event.requestId]))

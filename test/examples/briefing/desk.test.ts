@@ -1,7 +1,6 @@
-import { spawnSync } from "node:child_process"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Path, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Engine } from "effect-baton"
@@ -11,60 +10,9 @@ import * as Model from "../../../examples/briefing/model.ts"
 import { draw } from "../../../examples/briefing/view/draw.ts"
 import * as Tree from "../../../examples/briefing/view/Tree.ts"
 import { briefing } from "../../../examples/briefing/workflows/briefing.ts"
+import { changelog, desk, guide, main } from "./desk.ts"
 
-const guide = `# Store
-
-[![build](https://ci/badge.svg)](https://ci)
-
-The store keeps every event of a run for 30 days. It answers in 20 ms on a machine with two cores.
-
-\`\`\`ts
-const store = Store.make({ keep: "30 days" })
-\`\`\`
-
-## Install
-
-Install the store with npm on Node 22 or newer. The package has no dependencies of its own.
-
-## Usage
-
-Open the store once and share it between all runs. Every run writes its events through the same connection.
-
-| name | default |
-|------|---------|
-| keep | 30 days |
-
-## Limits
-
-One store holds 10,000 events by default. Should we drop events or refuse them when the store is full?
-`
-
-const changelog = `# Changelog
-
-## 1.2.0
-
-- Added: the store can be opened for reading only.
-- Fixed: an event that is written twice is kept once.
-
-## 1.1.0
-
-- Added: events leave the store after 30 days.
-`
-
-const services = Layer.mergeAll(Engine.layerMemory, Model.layer).pipe(Layer.provideMerge(NodeServices.layer))
-
-/** A folder with documents and a place for the brief. */
-const desk = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const folder = yield* fs.makeTempDirectoryScoped()
-  yield* fs.makeDirectory(path.join(folder, "docs"))
-  yield* fs.writeFileString(path.join(folder, "docs", "guide, short.md"), guide)
-  yield* fs.writeFileString(path.join(folder, "docs", "CHANGELOG.md"), changelog)
-  const out = path.join(folder, "out")
-  const file = path.join(out, "brief.md")
-  return { paths: [path.join(folder, "docs")], out, file, text: fs.readFileString(file), exists: fs.exists(file) }
-})
+const services = Layer.mergeAll(Engine.layerMemory, Model.extractive).pipe(Layer.provideMerge(NodeServices.layer))
 
 /** Runs the desk with a person who follows a script. */
 const run = Effect.fnUntraced(function* (
@@ -225,16 +173,10 @@ describe("the briefing desk", () => {
 })
 
 describe("main.ts", () => {
-  const main = (...args: ReadonlyArray<string>) =>
-    spawnSync(process.execPath, ["--conditions=baton-source", "examples/briefing/main.ts", ...args], {
-      encoding: "utf8",
-      env: { ...process.env, NO_COLOR: "1" }
-    })
-
   it.effect("with --yes it writes the brief, and ends with what the run took and where the brief is", () =>
     Effect.gen(function* () {
       const { file, out, paths, text } = yield* desk
-      const { status, stdout } = main(...paths, "--yes", "--out", out)
+      const { status, stdout } = yield* main([...paths, "--yes", "--out", out])
       assert.strictEqual(status, 0)
       assert.match(stdout, /^run +status +steps +model calls +tokens in +tokens out +cost, \$ +time$/m)
       assert.match(stdout, /^briefing +done +\d+ +\d+/m)
@@ -243,12 +185,14 @@ describe("main.ts", () => {
     }).pipe(Effect.scoped, Effect.provide(services))
   )
 
-  it("without a terminal it wants --yes or --no, and unknown flags are named", () => {
-    const silent = main("README.md")
-    assert.strictEqual(silent.status, 2)
-    assert.include(silent.stderr, "give --yes or --no")
-    const unknown = main("--wat")
-    assert.strictEqual(unknown.status, 2)
-    assert.include(unknown.stderr, "--wat")
-  })
+  it.effect("without a terminal it wants --yes or --no, and unknown flags are named", () =>
+    Effect.gen(function* () {
+      const silent = yield* main(["README.md"])
+      assert.strictEqual(silent.status, 2)
+      assert.include(silent.stderr, "give --yes or --no")
+      const unknown = yield* main(["--wat"])
+      assert.strictEqual(unknown.status, 2)
+      assert.include(unknown.stderr, "--wat")
+    })
+  )
 })
