@@ -136,7 +136,7 @@ describe("a run that crashes at every write comes to the same end (D1, D2, D5)",
       })
     }),
     "",
-    { options: { timeout: "150 millis", retry: { attempts: 2, delay: "1 millis" } } }
+    { options: { timeout: "400 millis", retry: { attempts: 2, delay: "1 millis" } } }
   )
 
   survives(
@@ -198,7 +198,7 @@ describe("a run that crashes at every write comes to the same end (D1, D2, D5)",
       })
     }),
     "",
-    { options: { timeout: "60 millis" } }
+    { options: { timeout: "150 millis" } }
   )
 
   survives(
