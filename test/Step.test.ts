@@ -130,6 +130,25 @@ describe("Step", () => {
     }).pipe(memory)
   )
 
+  it.effect("F3 a keyed step beside a step of that name inside of a scope is refused where results are reused", () =>
+    Effect.gen(function* () {
+      const inner = Workflow.make("a", { run: () => Step.make("b", { run: Effect.succeed("inner") }) })
+      const outer = Workflow.make("outer", {
+        run: () =>
+          Effect.gen(function* () {
+            const first = yield* inner.call("")
+            return `${first} ${yield* Step.make("a", { key: "b", run: Effect.succeed("other") })}`
+          })
+      })
+      assert.strictEqual(yield* outer.execute(""), "inner other")
+      const resuming = yield* start(
+        Workflow.withDefaults(outer, { retry: { attempts: 1, delay: 0, mode: "resume" } }),
+        ""
+      )
+      assert.include(yield* dies(resuming), 'path "a/b"')
+    }).pipe(memory)
+  )
+
   it.effect("F1 two live inline calls, children or requests with one path are a defect too", () =>
     Effect.gen(function* () {
       const inner = Workflow.make("inner", { run: () => Effect.never })

@@ -404,6 +404,11 @@ export class ExecutionImpl implements Execution<any, any> {
 
   // -- the body -------------------------------------------------------------
 
+  /** Whether results are kept by path, for another attempt or for another process. */
+  get isRecording(): boolean {
+    return this.recorded !== undefined || this.journal !== undefined
+  }
+
   /** Whether work of this frame may still go on. */
   isLive(frame: Frame): boolean {
     return this.outcome === undefined && frame.root === this.root
@@ -755,14 +760,14 @@ export const toInvalidOptions = (
         problem: problem.message
       })
 
-/** The defect of two live uses of one path (F1). */
+/** The defect of two uses of one path (F1, F3). */
 export const duplicate = (what: string, frame: Frame, name: string, key: string | undefined): Effect.Effect<never> => {
   const use = key === undefined ? name : `${name}/${key}`
   const path = frame.parent === undefined ? use : `${frame.path}/${use}`
   return Effect.die(
     new Error(
-      `Two live uses of the path "${path}": a ${what} of that name is already going on there; ` +
-        `give each a different name, or a "key" that tells them apart`
+      `Two live uses of the path "${path}": a ${what} of that name is already going on there, or another place has the ` +
+        `same path; give each a different name, or a "key" that tells them apart`
     )
   )
 }

@@ -4,6 +4,8 @@
  *
  * F1  A path is given to one live use at a time; the second one is refused.
  * F2  Later uses of a path are told apart by `#2`, `#3`, in the order in which they begin.
+ * F3  Where results are recorded, no two places of one attempt have one path: a keyed use `a/b` beside a use of `b` inside
+ *     of `a` is refused.
  */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
@@ -48,6 +50,7 @@ export class Frame {
   // The last child of each name; most frames use one name, over and over or once: a map is made for the second.
   private child: Frame | undefined = undefined
   private others: Map<string, Frame> | undefined = undefined
+  private paths: Set<string> | undefined = undefined
 
   constructor(execution: ExecutionImpl, parent: Frame | undefined, use: string, occurrence: number, startedAt: number) {
     this.execution = execution
@@ -73,11 +76,13 @@ export class Frame {
 
   /** Begins a use of a name; `undefined` when one is live already (F1). */
   enter(name: string, key: string | undefined, now: number): Frame | undefined {
-    if (this.distinct) return new Frame(this.execution, this, escape(name), 1, now)
+    if (this.distinct) return this.claimed(new Frame(this.execution, this, escape(name), 1, now))
     const use = key === undefined ? name : `${name}/${escape(key)}`
     const last = this.child?.use === use ? this.child : this.others?.get(use)
-    if (last === undefined) return this.keep(new Frame(this.execution, this, use, 1, now))
-    return last.live ? undefined : this.keep(new Frame(this.execution, this, use, last.occurrence + 1, now))
+    if (last?.live === true) return undefined
+    return this.claimed(
+      this.keep(new Frame(this.execution, this, use, last === undefined ? 1 : last.occurrence + 1, now))
+    )
   }
 
   /** Says that no name will be used twice in here: what a wide fan-out has checked need not be checked again. */
@@ -88,6 +93,16 @@ export class Frame {
   /** Ends the use that `child` began. */
   leave(child: Frame): void {
     child.live = false
+  }
+
+  /** A new place; nothing where results are recorded and another place of the attempt has its path (F3). */
+  private claimed(child: Frame): Frame | undefined {
+    if (!this.execution.isRecording) return child
+    const path = child.path
+    const paths = (this.root.paths ??= new Set())
+    if (paths.has(path)) return undefined
+    paths.add(path)
+    return child
   }
 
   private keep(child: Frame): Frame {
