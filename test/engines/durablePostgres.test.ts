@@ -26,9 +26,9 @@ const layer = Layer.unwrap(
   )
 )
 
-/** A database takes its time, which is none of the executions': they wait for both, in turns. */
+/** A database takes its time, which is none of the executions': they wait for both, in turns, and a little longer. */
 const pass = (duration: Duration.Input) => {
-  const millis = Math.max(1, Math.round(Duration.toMillis(duration)))
+  const millis = Math.max(1, Math.round(Duration.toMillis(duration))) + 20
   const steps = Math.min(millis, 40)
   return Effect.forEach(
     Array.from({ length: steps }),
