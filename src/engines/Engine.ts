@@ -2,5 +2,15 @@
  * Where executions live, and the places there are.
  */
 export * from "../services/Engine.ts"
-export { type DurableOptions, layerPostgres, layerSqlite, type PostgresOptions, type SqliteOptions } from "./durable.ts"
+export {
+  type ClusterClientOptions,
+  type ClusterOptions,
+  type DurableOptions,
+  layerCluster,
+  layerClusterClient,
+  layerPostgres,
+  layerSqlite,
+  type PostgresOptions,
+  type SqliteOptions
+} from "./durable.ts"
 export { layerMemory, layerMemoryWith, type MemoryOptions } from "./memory.ts"

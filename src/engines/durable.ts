@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type { Engine } from "../services/Engine.ts"
@@ -82,6 +83,94 @@ export const layerPostgres = (options: PostgresOptions): Layer.Layer<Engine | Ru
     Effect.map(
       Effect.promise(() => import("./durable/postgres.ts")),
       (durable) => durable.layerPostgres(options)
+    )
+  )
+
+/** Settings of a process that others talk to. */
+export interface ClusterOptions extends Omit<PostgresOptions, "runs"> {
+  /** Where the other processes reach the HTTP server of this one; nothing is taken from `HOST` and `PORT`. */
+  readonly address: { readonly host: string; readonly port: number }
+  /** The path of the messages on that server; the same in every process. Default: `"/baton"`. */
+  readonly path?: `/${string}` | undefined
+}
+
+/** Settings of a process that only talks to others. */
+export interface ClusterClientOptions extends Omit<PostgresOptions, "runs"> {
+  /** The path of the messages on the servers. Default: `"/baton"`. */
+  readonly path?: `/${string}` | undefined
+}
+
+/**
+ * The durable engine in processes that share a PostgreSQL and tell each other what is new.
+ *
+ * **Details**
+ *
+ * All that {@link layerPostgres} does, and more: what a process writes for a run of another (a start, an answer, a
+ * cancel) is said to it over HTTP, by `effect/cluster`, and is taken up at once. With {@link layerPostgres} it is found
+ * at the next look, `pollInterval` later at most, at 20 small statements a second and process. Here `pollInterval` can be
+ * a second: a message that is lost costs no more than that. Events of runs elsewhere are still found by looking.
+ *
+ * **Gotchas**
+ *
+ * The server has no authentication: let only the processes of this cluster reach its port. Two processes must not have
+ * one address at the same time.
+ *
+ * **Example** (A process of many)
+ *
+ * ```ts no-run
+ * import { Effect, Layer } from "effect"
+ * import { HttpServer } from "effect/http"
+ * import { Engine, Step, Workflow } from "effect-baton"
+ *
+ * const echo = Workflow.make("echo", { run: (text) => Step.make("say", { run: Effect.succeed(text) }) })
+ *
+ * // The server is NodeHttpServer.layer(createServer, { port: 8081 }) of @effect/platform-node.
+ * const runner: Layer.Layer<never, never, HttpServer.HttpServer> = Workflow.toLayer(echo).pipe(
+ *   Layer.provide(
+ *     Engine.layerCluster({ url: "postgres://localhost/runs", address: { host: "10.0.0.1", port: 8081 } })
+ *   )
+ * )
+ * ```
+ */
+export const layerCluster = (
+  options: ClusterOptions
+): Layer.Layer<Engine | RunStore, never, HttpServer.HttpServer> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("./durable/cluster.ts")),
+      (durable) => durable.layerCluster(options)
+    )
+  )
+
+/**
+ * A process beside those of {@link layerCluster} that runs nothing: it submits, watches, answers and cancels.
+ *
+ * **Details**
+ *
+ * It needs the database and a way to the servers, and no server of its own.
+ *
+ * **Example** (Starting from a web server)
+ *
+ * ```ts no-run
+ * import { Effect } from "effect"
+ * import { Engine, Workflow } from "effect-baton"
+ *
+ * const echo = Workflow.make("echo", { run: (text) => Effect.succeed(text) })
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* echo.run("hi")
+ *   const execution = yield* run.submit
+ *   return yield* execution.result
+ * })
+ *
+ * program.pipe(Effect.provide(Engine.layerClusterClient({ url: "postgres://localhost/runs" })))
+ * ```
+ */
+export const layerClusterClient = (options: ClusterClientOptions): Layer.Layer<Engine | RunStore> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.promise(() => import("./durable/cluster.ts")),
+      (durable) => durable.layerClusterClient(options)
     )
   )
 

@@ -354,6 +354,7 @@ export class DurableEngine implements Host, JournalHost {
       const handle = new DurableHandle(this, run.id, run.workflow.name, run.workflow)
       run.execution = handle
       if (this.runs) yield* this.activate(run.id)
+      yield* this.tellOwner(run.id)
       return handle
     })
   }
@@ -1040,7 +1041,7 @@ export class DurableEngine implements Host, JournalHost {
         )
         .pipe(Effect.catchTag("SqlError", (error) => Effect.die(error)))
       yield* this.writer.exposed(decide)
-      if (execution === undefined) return
+      if (execution === undefined) return yield* this.tellOwner(id)
       yield* this.look(execution)
       yield* (execution.journal as DurableJournal).flush
     })
@@ -1056,9 +1057,19 @@ export class DurableEngine implements Host, JournalHost {
 
   /** Tells the owner of an execution that there is something to do. */
   signal(id: string, kind: string, payload: string | null): Effect.Effect<void> {
-    return Effect.asVoid(
-      this.command(`INSERT INTO baton_signals (execution_id, kind, payload) VALUES (?, ?, ?)`, [id, kind, payload])
+    return Effect.andThen(
+      this.command(`INSERT INTO baton_signals (execution_id, kind, payload) VALUES (?, ?, ?)`, [id, kind, payload]),
+      this.tellOwner(id)
     )
+  }
+
+  /** Nobody waits for it: who does not hear looks on their own. */
+  private tellOwner(id: string): Effect.Effect<void> {
+    const { tell } = this.placement
+    if (tell === undefined || this.residents.has(id)) return Effect.void
+    const root = this.query<{ root_id: string }>(`SELECT root_id FROM baton_runs WHERE id = ?`, [id])
+    const told = Effect.flatMap(root, ([row]) => (row === undefined ? Effect.void : tell(row.root_id)))
+    return Effect.sync(() => void this.fork(told))
   }
 
   expire(execution: ExecutionImpl, request: Pending, now: number): void {

@@ -65,7 +65,8 @@ const toSummary = (row: RunRow): Summary => ({
   ...(row.held === null ? {} : { held: new ReplayMismatch(parse(row.held)) })
 })
 
-const make = (settings: Settings, name: string, placement: Placement) =>
+/** The engine of a process, under a name that no other has. */
+export const makeEngine = (settings: Settings, name: string, placement: Placement) =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     yield* Effect.orDie(migrate)
@@ -115,11 +116,11 @@ const make = (settings: Settings, name: string, placement: Placement) =>
   })
 
 /** A name that no other process has. */
-const newName = Effect.map(Random.nextInt, (n) => Math.abs(n).toString(36))
+export const newName = Effect.map(Random.nextInt, (n) => Math.abs(n).toString(36))
 
 /** The durable engine on the database of a `SqlClient`, in one process. */
 export const layer = (settings: Settings = {}): Layer.Layer<Engine | RunStore | Durable, never, SqlClient.SqlClient> =>
-  Layer.effectContext(Effect.flatMap(newName, (name) => make(settings, name, single)))
+  Layer.effectContext(Effect.flatMap(newName, (name) => makeEngine(settings, name, single)))
 
 /** The durable engine on the database of a `SqlClient`, in any number of processes. */
 export const layerShared = (
@@ -128,9 +129,9 @@ export const layerShared = (
   Layer.unwrap(
     Effect.map(newName, (name) =>
       settings.runs === false
-        ? Layer.effectContext(make(settings, name, single))
+        ? Layer.effectContext(makeEngine(settings, name, single))
         : Layer.provide(
-            Layer.effectContext(Effect.flatMap(shared(settings), (placement) => make(settings, name, placement))),
+            Layer.effectContext(Effect.flatMap(shared(settings), (placement) => makeEngine(settings, name, placement))),
             sharding(name, settings)
           )
     )

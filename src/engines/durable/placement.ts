@@ -28,6 +28,8 @@ export interface Placement {
   readonly owns: (rootId: string) => boolean
   /** Changes whenever what it owns does. */
   readonly version: () => string
+  /** Tells whoever has a run that something is written for it, where that can be told; else they look on their own. */
+  readonly tell?: ((rootId: string) => Effect.Effect<void>) | undefined
 }
 
 /** One process that runs everything. */
@@ -49,26 +51,38 @@ export interface SharingOptions {
 
 const group = "default"
 
-/** Shards by `effect/cluster`, over locks in the database: no messages, no ports, nothing of the environment. */
-export const sharding = (
-  name: string,
+/** The address is always said, since `effect/cluster` would take it from the environment, which means other things by it. */
+export const shardingConfig = (
+  address: Option.Option<RunnerAddress.RunnerAddress>,
   options: SharingOptions
-): Layer.Layer<Sharding.Sharding, never, SqlClient.SqlClient> => {
+): Layer.Layer<ShardingConfig.ShardingConfig> => {
   const expiration = Duration.toMillis(options.expiration ?? "15 seconds")
-  const config = ShardingConfig.layer({
-    runnerAddress: Option.some(RunnerAddress.make(name, 0)),
+  return ShardingConfig.layer({
+    runnerAddress: address,
+    // Engines end before the shards they work on are given away.
+    preemptiveShutdown: false,
     shardsPerGroup: options.shards ?? 32,
     shardLockExpiration: Duration.millis(expiration),
     shardLockRefreshInterval: Duration.millis(expiration / 5),
     refreshAssignmentsInterval: Duration.millis(Math.min(1000, expiration / 5))
   })
+}
+
+/** Locks go by the time of the database, whatever clock the executions go by. */
+export const inRealTime = Layer.succeed(Clock.Clock, Clock.Clock.defaultValue())
+
+/** Shards by `effect/cluster`, over locks in the database: no messages, no ports, nothing of the environment. */
+export const sharding = (
+  name: string,
+  options: SharingOptions
+): Layer.Layer<Sharding.Sharding, never, SqlClient.SqlClient> => {
+  const config = shardingConfig(Option.some(RunnerAddress.make(name, 0)), options)
   return Sharding.layer.pipe(
     Layer.provide(Runners.layerNoop),
     Layer.provide([MessageStorage.layerNoop, RunnerHealth.layerNoop, Liveness.layer(`${name}:0`, 500)]),
     Layer.provide(Layer.orDie(SqlRunnerStorage.layerWith({ prefix: "baton_cluster" }))),
     Layer.provide(config),
-    // Locks go by the time of the database, whatever clock the executions go by.
-    Layer.provide(Layer.succeed(Clock.Clock, Clock.Clock.defaultValue()))
+    Layer.provide(inRealTime)
   )
 }
 
