@@ -132,9 +132,7 @@ export interface ClusterClientOptions extends Omit<PostgresOptions, "runs"> {
  * )
  * ```
  */
-export const layerCluster = (
-  options: ClusterOptions
-): Layer.Layer<Engine | RunStore, never, HttpServer.HttpServer> =>
+export const layerCluster = (options: ClusterOptions): Layer.Layer<Engine | RunStore, never, HttpServer.HttpServer> =>
   Layer.unwrap(
     Effect.map(
       Effect.promise(() => import("./durable/cluster.ts")),
