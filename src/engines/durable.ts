@@ -183,7 +183,8 @@ export const layerClusterClient = (options: ClusterClientOptions): Layer.Layer<E
  *
  * **Gotchas**
  *
- * One process runs; others open the file with `runs: false` to watch, answer and cancel. Callbacks in the options of a
+ * One process runs; others open the file with `runs: false` to watch, answer and cancel: a second one that would run is a
+ * defect that names the first. Callbacks in the options of a
  * run are code, which is not stored: after a crash those of the workflow's `defaults` stand in for them. Work outside of
  * steps is done again when a run goes on; what must not belongs in a step, also in finalizers.
  *

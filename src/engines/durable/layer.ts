@@ -16,6 +16,7 @@ import * as SqlRunStore from "../../stores/SqlRunStore.ts"
 import { parse } from "./codec.ts"
 import { DurableEngine, type RunRow, type Settings } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
+import { own } from "./ownerFile.ts"
 import { type Placement, type SharingOptions, sharding, shared, single } from "./placement.ts"
 import { realSleep } from "./writer.ts"
 
@@ -138,5 +139,8 @@ export const layerShared = (
   )
 
 /** The durable engine on a SQLite file. */
-export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<Engine | RunStore | Durable> =>
-  Layer.provide(layer(config), Layer.orDie(NodeSqlite.layer(config)))
+export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<Engine | RunStore | Durable> => {
+  const engine = Layer.provide(layer(config), Layer.orDie(NodeSqlite.layer(config)))
+  const isAlone = config.runs === false || config.filename === ":memory:"
+  return isAlone ? engine : Layer.provide(engine, Layer.effectDiscard(own(config.filename)))
+}
