@@ -39,7 +39,8 @@ const pass = (duration: Duration.Input) => {
 
 const breathe = inRealTime(Effect.sleep("25 millis"))
 
-describe("Engine.layerPostgres", () => {
+// Most of the time of a check is waiting for a database of its own.
+describe("Engine.layerPostgres", { concurrent: true }, () => {
   for (const check of EngineContract.make(layer, { onShutdown: "leaves", pass })) {
     it.effect(check.name, () => check.effect, 30_000)
   }
