@@ -8,6 +8,7 @@ export {
   type DurableOptions,
   layerCluster,
   layerClusterClient,
+  layerDurable,
   layerPostgres,
   layerSqlite,
   type PostgresOptions,

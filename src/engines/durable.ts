@@ -210,3 +210,26 @@ export const layerSqlite = (options: SqliteOptions): Layer.Layer<Engine | RunSto
       (durable) => durable.layerSqlite(options)
     )
   )
+
+/**
+ * The durable engine: on a SQLite file in one process, or on PostgreSQL in any number.
+ *
+ * **Details**
+ *
+ * `layerSqlite` where a `filename` is given, `layerPostgres` where a `url` is: for programs that read from their
+ * configuration which one it is to be.
+ *
+ * **Example** (A run on either)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Workflow } from "effect-baton"
+ *
+ * const echo = Workflow.make("echo", { run: (text) => Effect.succeed(text) })
+ * const engine = Engine.layerDurable({ filename: ":memory:" })
+ *
+ * await Effect.runPromise(echo.execute("hi", { id: "echo-1" }).pipe(Effect.provide(engine))) // => "hi"
+ * ```
+ */
+export const layerDurable = (options: SqliteOptions | PostgresOptions): Layer.Layer<Engine | RunStore> =>
+  "url" in options ? layerPostgres(options) : layerSqlite(options)
