@@ -85,9 +85,6 @@ export const start = Effect.gen(function* () {
     if ("uid" in ids) for (const path of [data, secret]) await chown(path, ids.uid, ids.gid)
     await chmod(data, 0o700)
   })
-<<<<<<< Updated upstream
-  const initdb = ["--pgdata", data, "--auth=password", "--username=postgres", "--pwfile", secret, "--locale=C", "--encoding=UTF8"]
-=======
   const initdb = [
     "--pgdata",
     data,
@@ -98,7 +95,6 @@ export const start = Effect.gen(function* () {
     "--locale=C",
     "--encoding=UTF8"
   ]
->>>>>>> Stashed changes
   yield* Effect.sync(() => execFileSync(join(native, "bin/initdb"), initdb, { ...ids, cwd: folder, stdio: "pipe" }))
   yield* Effect.acquireRelease(
     Effect.callback<ChildProcess>((resume) => {
