@@ -216,6 +216,9 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
   call(input: any, options?: { readonly key?: string | undefined }): Effect.Effect<any, any, any> {
     return Effect.withFiber((fiber) => {
       const frame = bodyFrame(fiber, "call", this.name)
+      // A call that is refused takes no place: the next one is not numbered after it.
+      const invalid = this.checkInput(input)
+      if (invalid !== undefined) return Effect.fail(invalid)
       return frame.execution.scope(frame, this.name, options?.key, inline(this, input))
     })
   }
