@@ -15,7 +15,7 @@ export default defineConfig({
     // One process a core that loads effect once: a process a file costs half a second of CPU each time.
     pool: "forks",
     isolate: false,
-    // Nothing sleeps, so only a machine busy with something else comes near these.
+    // Only tests with real processes wait for real time, and none for so long.
     testTimeout: 30_000,
     hookTimeout: 60_000,
     silent: "passed-only"
