@@ -53,19 +53,11 @@ import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
 import { decode, encode, hasSecret, NotStorable, parse } from "./codec.ts"
 import { DurableHandle } from "./handle.ts"
-import {
-  type AnswerRow,
-  DurableJournal,
-  type EventRow,
-  type JournalHost,
-  type RequestRow,
-  seedsOf,
-  toAnswer,
-  toResponses
-} from "./journal.ts"
+import { type AnswerRow, type EventRow, type RequestRow, seedsOf } from "./history.ts"
+import { DurableJournal, type JournalHost } from "./journal.ts"
 import { fromStored, hasCode, toStored } from "./options.ts"
 import type { Placement } from "./placement.ts"
-import { detached } from "./requests.ts"
+import { detached, toAnswer, toResponses } from "./requests.ts"
 import { realSleep, Writer } from "./writer.ts"
 
 /** Settings of a durable engine. */
@@ -687,7 +679,7 @@ export class DurableEngine implements Host, JournalHost {
         return execution
       }
       if (events.length === 0) {
-        for (const { path, result } of seeds) journal.seed(path, parse(result))
+        for (const { path, result } of seeds) journal.recorded.seed(path, parse(result))
         execution.begin(fiberCache)
         return execution
       }
@@ -752,7 +744,7 @@ export class DurableEngine implements Host, JournalHost {
     const timedOut = of("TimedOut").map((event) => parse(event.fields))[0]
     const cancel = events.findLast((event) => event.tag === "CancelRequested")
     if (cancel !== undefined) execution.cancelled = { reason: parse(cancel.fields).reason }
-    for (const known of journal.outside) {
+    for (const known of journal.recorded.outside) {
       const request = detached(known.row, execution.workflow)
       const [, name, n] = known.row.path.split("/")
       journal.restoreAnswers(request, known)
@@ -844,7 +836,7 @@ export class DurableEngine implements Host, JournalHost {
   private deadline(execution: ExecutionImpl): number {
     const journal = execution.journal as DurableJournal
     let at = journal.retryAt ?? Number.POSITIVE_INFINITY
-    for (const due of journal.sleeping.values()) at = Math.min(at, due)
+    for (const due of journal.sleeping.ends) at = Math.min(at, due)
     for (const request of people.list(execution)) {
       if (request.timeoutMillis !== undefined) at = Math.min(at, request.createdAt + request.timeoutMillis)
     }

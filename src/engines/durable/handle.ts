@@ -27,9 +27,9 @@ import { toEvent } from "../../stores/SqlRunStore.ts"
 import type { Any } from "../../Workflow.ts"
 import { decodeStored, parse, type Stored } from "./codec.ts"
 import { type DurableEngine, progressOf, type RunRow, usageOf } from "./engine.ts"
-import type { AnswerRow, DurableJournal, EventRow, RequestRow } from "./journal.ts"
-import { toResponses } from "./journal.ts"
-import { detached } from "./requests.ts"
+import type { AnswerRow, EventRow, RequestRow } from "./history.ts"
+import type { DurableJournal } from "./journal.ts"
+import { detached, toResponses } from "./requests.ts"
 
 const page = 256
 

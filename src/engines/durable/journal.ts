@@ -4,95 +4,31 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Result from "effect/Result"
-import type { Approval } from "../../Approval.ts"
 import type { Execution } from "../../Execution.ts"
 import type { RequestOutcome } from "../../HumanRequest.ts"
 import { Lazy, Tag } from "../../internal/eventLog.ts"
 import { describe, type ExecutionImpl, mainError } from "../../internal/execution.ts"
-import { currentFrame, type Frame } from "../../internal/frame.ts"
+import type { Frame } from "../../internal/frame.ts"
 import type { Journal, StepCodec } from "../../internal/journal.ts"
-import { type Answer, type Pending, PendingApproval, type Settlement } from "../../internal/request.ts"
+import { type Pending, PendingApproval, type Settlement } from "../../internal/request.ts"
 import type { RunImpl } from "../../internal/run.ts"
 import { isSettled } from "../../Run.ts"
 import { decodeStored, encodeOutcome, encodeStep, NotStorable, parse, replay, type Stored } from "./codec.ts"
-import type { Kind, Owner, Writer } from "./writer.ts"
+import type { EventRow, History, KnownRequest } from "./history.ts"
+import { Outbox, type OutboxHost } from "./outbox.ts"
+import { Recorded } from "./recorded.ts"
+import { settlementOf, toResponses, toStoredRequest } from "./requests.ts"
+import { DurableClock, Sleeps } from "./sleeps.ts"
 
 const tagNames = Object.fromEntries(Object.entries(Tag).map(([name, tag]) => [tag, name])) as Record<number, string>
 
-/** What a body does again when it is replayed; everything else is done to it. */
-const repeatable = new Set<string>([
-  "StepStarted",
-  "StepCompleted",
-  "StepFailed",
-  "StepRetried",
-  "ModelCalled",
-  "TextDelta",
-  "RequestOpened",
-  "Progressed",
-  "Logged",
-  "ChildStarted"
-])
-
-/** An event as it is stored. */
-export interface EventRow {
-  readonly sequence: number
-  readonly time: number
-  readonly tag: string
-  readonly path: string
-  readonly attempt: number
-  readonly fields: string
-  readonly result: string | null
-}
-
-/** A request as it is stored. */
-export interface RequestRow {
-  readonly id: string
-  readonly execution_id: string
-  readonly path: string
-  readonly attempt: number
-  readonly kind: "Approval" | "Input"
-  readonly message: string
-  readonly rules: string
-  readonly created_at: number
-  readonly expires_at: number | null
-  readonly outcome: RequestOutcome | null
-  readonly decided_at: number | null
-}
-
-/** An answer as it is stored. */
-export interface AnswerRow {
-  readonly request_id: string
-  readonly n: number
-  readonly by_whom: string
-  readonly said: string
-  readonly time: number
-}
-
-/** What is stored of an execution that is taken up again. */
-export interface History {
-  readonly events: ReadonlyArray<EventRow>
-  readonly requests: ReadonlyArray<RequestRow>
-  readonly answers: ReadonlyArray<AnswerRow>
-  readonly timers: ReadonlyArray<{
-    readonly attempt: number
-    readonly path: string
-    readonly due: number
-    readonly state: string
-  }>
-  readonly seeds: ReadonlyArray<{ readonly path: string; readonly result: string }>
-  readonly children: ReadonlyArray<{ readonly id: string; readonly status: string }>
-}
-
 /** What a journal needs of the engine. */
-export interface JournalHost {
+export interface JournalHost extends OutboxHost<DurableJournal> {
   /** No new work begins, since the process is about to end. */
   readonly isDraining: boolean
-  readonly writer: Writer
   readonly startChild: (
     parent: ExecutionImpl,
     fiber: Fiber.Fiber<unknown, unknown>,
@@ -106,66 +42,13 @@ export interface JournalHost {
   readonly reopened: (execution: ExecutionImpl) => void
   /** The execution has settled, and that is on disk. */
   readonly settled: (journal: DurableJournal, exit: Exit.Exit<any, any>) => void
-  /** Another owner wrote first. */
-  readonly lost: (journal: DurableJournal) => void
-  /** Something of it is on disk. */
-  readonly written: (journal: DurableJournal) => void
   /** The journal is not that of this body. */
   readonly mismatch: (journal: DurableJournal, path: string, expected: string, found: string) => void
 }
 
-interface KnownRequest {
-  readonly row: RequestRow
-  readonly answers: ReadonlyArray<AnswerRow>
-  /** How it was settled, as far as its events tell. */
-  readonly settled: { readonly outcome: RequestOutcome; readonly time: number } | undefined
-  /** How many of the answers its events tell of. */
-  readonly answered: number
-}
-
-/** What a run begins with that was made from another: a step's end, or what people said. */
-export type Seed = Stored | { readonly request: KnownRequest }
-
-/** What the last attempt of a run had done before a sequence number. */
-export const seedsOf = (
-  history: History,
-  events: ReadonlyArray<EventRow>,
-  before: number
-): ReadonlyArray<readonly [path: string, seed: Seed]> => {
-  const seeds = new Map<string, Seed>(history.seeds.map(({ path, result }) => [path, parse(result)]))
-  const last = events[events.length - 1]?.attempt ?? 0
-  const reused = new Set(
-    events.flatMap((event) =>
-      event.attempt === last && event.tag === "StepCompleted" && event.result === null ? [event.path] : []
-    )
-  )
-  for (const event of events) {
-    if (Number(event.sequence) >= before) break
-    if (event.tag === "StepCompleted" && event.result !== null && (event.attempt === last || reused.has(event.path))) {
-      seeds.set(event.path, parse(event.result))
-    }
-    if (event.tag !== "RequestSettled") continue
-    const { outcome, requestId } = parse(event.fields)
-    const row = history.requests.find((request) => request.id === requestId)
-    // A no would only be said again by a run that is to go on.
-    if (row === undefined || (outcome !== "approved" && outcome !== "answered")) continue
-    const answers = history.answers.filter((answer) => answer.request_id === requestId)
-    const settled = { outcome, time: Number(event.time) }
-    seeds.set(row.path, { request: { row, answers, settled, answered: answers.length } })
-  }
-  return [...seeds]
-}
-
-interface Timer {
-  readonly due: number
-  readonly state: string
-}
-
-export class DurableJournal implements Journal, Owner {
-  readonly id: string
-  readonly epoch: string
-  readonly startedAt: number
+export class DurableJournal extends Outbox implements Journal {
   readonly host: JournalHost
+  readonly startedAt: number
   execution!: ExecutionImpl
   /** The run at the top of the tree it belongs to: who has that has them all. */
   rootId: string
@@ -174,38 +57,20 @@ export class DurableJournal implements Journal, Owner {
   inFlight = 0
   /** Counts what the body does; stands still when the body waits. */
   activity = 0
-  /** When the sleeps of the body end, by path. */
-  readonly sleeping = new Map<string, number>()
+  readonly recorded = new Recorded()
+  readonly sleeping = new Sleeps(this)
   /** When the wait for the next attempt ends. */
   retryAt: number | undefined = undefined
   /** How many answers of an open request have been taken up. */
   readonly answered = new Map<string, number>()
   sequence = 0
-  private attempt = 0
+  attempt = 0
   private attemptStartedAt = 0
-  private closed = false
   private ended = false
-  private appended = 0
-  private onDisk = 0
-  private waiting: Array<{ readonly upTo: number; readonly resume: () => void }> = []
-
-  // What is recorded of the current attempt, each taken out when the body gets there.
-  private repeats = new Map<string, number>()
-  private results = new Map<string, Stored>()
-  private begun = new Set<string>()
-  private requests = new Map<string, KnownRequest>()
-  private timers = new Map<string, Timer>()
-  private children = new Map<string, string>()
-  private sleeps = new Map<string, number>()
-  /** Results of earlier attempts, or of the run that this one was made from. */
-  private earlier = new Map<string, Stored>()
-  private earlierRequests = new Map<string, KnownRequest>()
-  private earlierChildren = new Map<string, string>()
 
   constructor(host: JournalHost, id: string, epoch: string, startedAt: number) {
+    super(id, epoch)
     this.host = host
-    this.id = id
-    this.epoch = epoch
     this.startedAt = startedAt
     this.rootId = id
   }
@@ -216,64 +81,12 @@ export class DurableJournal implements Journal, Owner {
 
   // -- writing --------------------------------------------------------------
 
-  private add(kind: Kind, values: ReadonlyArray<unknown>): void {
-    if (this.closed) return
-    this.appended++
-    this.host.writer.add(this, { kind, values })
-  }
-
-  /** Rows that are not events. */
-  write(kind: Kind, values: ReadonlyArray<unknown>): void {
-    this.add(kind, values)
-  }
-
-  written(rows: number): void {
-    this.onDisk += rows
-    this.host.written(this)
-    if (this.waiting.length === 0) return
-    const waiting = this.waiting
-    this.waiting = []
-    for (const wait of waiting) {
-      if (wait.upTo <= this.onDisk) wait.resume()
-      else this.waiting.push(wait)
-    }
-  }
-
-  lost(): void {
-    this.host.lost(this)
-  }
-
-  /** Nothing is written any more; who waits for the disk is let go, and finds the execution gone. */
-  close(): void {
-    this.closed = true
-    const waiting = this.waiting
-    this.waiting = []
-    for (const { resume } of waiting) resume()
-  }
-
-  get isClosed(): boolean {
-    return this.closed
-  }
-
-  get isIdle(): boolean {
-    return this.onDisk === this.appended
-  }
-
-  readonly flush: Effect.Effect<void> = Effect.callback((resume) => {
-    if (this.closed || this.onDisk === this.appended) return resume(Effect.void)
-    const wait = { upTo: this.appended, resume: () => resume(Effect.void) }
-    this.waiting.push(wait)
-    return Effect.sync(() => {
-      this.waiting = this.waiting.filter((other) => other !== wait)
-    })
-  })
-
   append(tag: number, offsetMillis: number, frame: Frame | undefined, fields: unknown): void {
-    if (this.closed || this.ended) return
+    if (this.isClosed || this.ended) return
     const name = tagNames[tag]
     const path = frame === undefined ? "" : frame.path
     if (tag === Tag.AttemptStarted) this.beginAttempt((fields as { readonly attempt: number }).attempt, offsetMillis)
-    else if (this.isRepeated(name, path)) {
+    else if (this.recorded.isRepeated(name, path)) {
       if (tag === Tag.RequestOpened) this.host.reopened(this.execution)
       return
     }
@@ -301,7 +114,7 @@ export class DurableJournal implements Journal, Owner {
         break
       case Tag.RequestSettled: {
         const { outcome, requestId } = data as { readonly outcome: RequestOutcome; readonly requestId: string }
-        if (outcome === "withdrawn") this.add("withdrawn", [requestId])
+        if (outcome === "withdrawn") this.write("withdrawn", [requestId])
         this.answered.delete(requestId)
         break
       }
@@ -315,7 +128,7 @@ export class DurableJournal implements Journal, Owner {
   }
 
   private event(name: string, offsetMillis: number, path: string, fields: unknown, result: string | null): void {
-    this.add("event", [
+    this.write("event", [
       this.id,
       ++this.sequence,
       this.startedAt + offsetMillis,
@@ -329,13 +142,13 @@ export class DurableJournal implements Journal, Owner {
   }
 
   private status(): void {
-    this.add("status", [this.execution.state, this.execution.paused ? 1 : 0, this.id, this.epoch])
+    this.write("status", [this.execution.state, this.execution.paused ? 1 : 0, this.id, this.epoch])
   }
 
   private opened(request: Pending): void {
     const { created_at, expires_at, rules } = toStoredRequest(request)
     this.answered.set(request.id, 0)
-    this.add("request", [
+    this.write("request", [
       request.id,
       this.id,
       request.frame.path,
@@ -349,99 +162,30 @@ export class DurableJournal implements Journal, Owner {
     ])
   }
 
-  /** Whether a replay does again what is recorded. */
-  private isRepeated(name: string, path: string): boolean {
-    if (this.repeats.size === 0 || !repeatable.has(name)) return false
-    const key = `${name} ${path}`
-    const left = this.repeats.get(key)
-    if (left === undefined) return false
-    if (left === 1) this.repeats.delete(key)
-    else this.repeats.set(key, left - 1)
-    return true
-  }
-
   private beginAttempt(attempt: number, offsetMillis: number): void {
-    // The first attempt may begin with results of another run; later ones with those of earlier ones, if they resume.
-    if (attempt > 1 && this.execution.recorded === undefined) this.earlier.clear()
-    else for (const [path, stored] of this.results) if (!("i" in stored)) this.earlier.set(path, stored)
-    if (attempt > 1 && this.execution.recorded === undefined) this.earlierRequests.clear()
-    for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
+    this.recorded.next(attempt, this.execution.recorded !== undefined)
     this.attempt = attempt
     this.attemptStartedAt = offsetMillis
     this.retryAt = undefined
     this.isFrozen = false
-    this.repeats.clear()
-    this.results.clear()
-    this.begun.clear()
-    this.requests.clear()
-    this.timers.clear()
-    this.children.clear()
-    this.sleeps.clear()
     this.sleeping.clear()
   }
 
   // -- reading --------------------------------------------------------------
 
-  /** A result that the first attempt begins with. */
-  seed(path: string, seed: Seed): void {
-    if ("request" in seed) this.earlierRequests.set(path, seed.request)
-    else this.earlier.set(path, seed)
-  }
-
   /** Takes up what is stored of the attempt that goes on. */
   load(history: History, attempt: number): void {
     this.attempt = attempt
-    const resumes = this.execution.options.retry?.mode === "resume"
-    const completed = new Set(history.children.flatMap((child) => (child.status === "completed" ? [child.id] : [])))
-    const settled = new Map<string, { readonly outcome: RequestOutcome; readonly time: number }>()
-    const answered = new Map<string, number>()
-    if (attempt === 1 || resumes) for (const { path, result } of history.seeds) this.seed(path, parse(result))
-    for (const event of history.events) {
-      this.sequence = event.sequence
-      const { attempt: of, path, result, tag } = event
-      if (tag === "RequestSettled") {
-        const { outcome, requestId } = parse(event.fields)
-        settled.set(requestId, { outcome, time: event.time })
-      } else if (tag === "RequestAnswered") {
-        const { requestId } = parse(event.fields)
-        answered.set(requestId, (answered.get(requestId) ?? 0) + 1)
-      }
-      if (of !== attempt) {
-        if (!resumes) continue
-        if (result !== null && tag === "StepCompleted") this.earlier.set(path, parse(result))
-        if (tag === "ChildStarted") {
-          const { childId } = parse(event.fields)
-          if (completed.has(childId)) this.earlierChildren.set(path, childId)
-        }
-        continue
-      }
-      if (tag === "AttemptStarted") this.attemptStartedAt = event.time - this.startedAt
-      if (repeatable.has(tag)) {
-        const key = `${tag} ${path}`
-        this.repeats.set(key, (this.repeats.get(key) ?? 0) + 1)
-      }
-      if (tag === "StepStarted") this.begun.add(path)
-      if (result !== null) this.results.set(path, parse(result))
-      if (tag === "ChildStarted") this.children.set(path, parse(event.fields).childId)
-    }
-    for (const row of history.requests) {
-      const known: KnownRequest = {
-        row,
-        answers: history.answers.filter((answer) => answer.request_id === row.id),
-        settled: settled.get(row.id),
-        answered: answered.get(row.id) ?? 0
-      }
-      if (row.attempt === attempt) this.requests.set(row.path, known)
-      else if (resumes && known.settled !== undefined) this.earlierRequests.set(row.path, known)
-    }
-    for (const { attempt: of, due, path, state } of history.timers) {
-      if (of === attempt) this.timers.set(path, { due, state })
-    }
+    const { events } = history
+    this.sequence = events[events.length - 1]?.sequence ?? 0
+    const begun = events.find((event) => event.tag === "AttemptStarted" && event.attempt === attempt)
+    if (begun !== undefined) this.attemptStartedAt = begun.time - this.startedAt
+    this.recorded.load(history, attempt, this.execution.options.retry?.mode === "resume")
   }
 
   stepResult(path: string, codec: StepCodec | undefined): Effect.Effect<any, any> | undefined {
     this.activity++
-    const stored = this.results.get(path)
+    const stored = this.recorded.result(path)
     if (stored === undefined) return undefined
     const exit = decodeStored(stored, codec?.output, this.execution.definition, codec)
     if (exit !== undefined) return replay(stored, exit)
@@ -450,14 +194,13 @@ export class DurableJournal implements Journal, Owner {
   }
 
   reusable(path: string, codec: StepCodec | undefined): Exit.Exit<any, any> | undefined {
-    if (this.earlier.size === 0) return undefined
-    const stored = this.earlier.get(path)
+    const stored = this.recorded.earlierResult(path)
     if (stored === undefined || "e" in stored || "d" in stored || "i" in stored) return undefined
     return decodeStored(stored, codec?.output, this.execution.definition, codec)
   }
 
   hasBegun(path: string): boolean {
-    return this.begun.has(path)
+    return this.recorded.hasBegun(path)
   }
 
   stepEnded(
@@ -467,7 +210,7 @@ export class DurableJournal implements Journal, Owner {
     codec: StepCodec | undefined
   ): Effect.Effect<void> | undefined {
     this.activity++
-    if (this.closed || this.ended) return undefined
+    if (this.isClosed || this.ended) return undefined
     const offset = this.execution.now()
     const { path } = frame
     const stored = encodeStep(exit, this.execution.definition, codec)
@@ -480,7 +223,7 @@ export class DurableJournal implements Journal, Owner {
       return Effect.andThen(this.flush, Effect.die(error))
     }
     if (exit._tag === "Success") {
-      if (!this.isRepeated("StepCompleted", path)) {
+      if (!this.recorded.isRepeated("StepCompleted", path)) {
         this.event("StepCompleted", offset, path, { durationMillis }, JSON.stringify(stored))
       }
       return this.flush
@@ -494,20 +237,13 @@ export class DurableJournal implements Journal, Owner {
   }
 
   private failed(path: string, offset: number, fields: object, stored: Stored): void {
-    if (this.isRepeated("StepFailed", path)) return
+    if (this.recorded.isRepeated("StepFailed", path)) return
     this.event("StepFailed", offset, path, fields, JSON.stringify(stored))
-  }
-
-  /** The requests from outside that are open. */
-  get outside(): ReadonlyArray<KnownRequest> {
-    return [...this.requests.values()].filter(
-      ({ row, settled }) => row.path.startsWith("handle/") && settled === undefined
-    )
   }
 
   reopen(request: Pending, frame: Frame): Settlement | true | undefined {
     this.activity++
-    const known = this.requests.get(frame.path)
+    const known = this.recorded.request(frame.path)
     if (known === undefined)
       return undefined
       // It was opened then, whatever the time is now.
@@ -529,7 +265,7 @@ export class DurableJournal implements Journal, Owner {
   }
 
   reusableAnswer(request: Pending, frame: Frame): Exit.Exit<any, any> | undefined {
-    const known = this.earlierRequests.get(frame.path)
+    const known = this.recorded.earlierRequest(frame.path)
     if (known === undefined || known.row.kind !== request.kind) return undefined
     request.open(frame)
     const settlement = settlementOf(request, known)
@@ -559,14 +295,14 @@ export class DurableJournal implements Journal, Owner {
     run: RunImpl
   ): Effect.Effect<Execution<any, any>> {
     this.activity++
-    const known = this.children.get(frame.path)
+    const known = this.recorded.child(frame.path)
     const reused =
       known === undefined ? (parent.recorded?.get(frame.path) as Execution<any, any> | undefined) : undefined
     if (reused !== undefined) {
       frame.parent?.leave(frame)
       return Effect.succeed(reused)
     }
-    const earlier = known ?? this.earlierChildren.get(frame.path)
+    const earlier = known ?? this.recorded.earlierChild(frame.path)
     if (earlier === undefined && this.frozen) {
       return Effect.ensuring(
         this.stall,
@@ -585,32 +321,6 @@ export class DurableJournal implements Journal, Owner {
 
   stepContext<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.provideService(work, Clock.Clock, this.execution.clock)
-  }
-
-  /** A sleep of the body: it ends at the time it was to end when it began, however often it is replayed. */
-  sleep(frame: Frame, millis: number): Effect.Effect<void> {
-    const { execution } = this
-    if (!execution.isLive(frame)) return Effect.interrupt
-    this.activity++
-    const n = (this.sleeps.get(frame.path) ?? 0) + 1
-    this.sleeps.set(frame.path, n)
-    const path = `${frame.path === "" ? "" : `${frame.path}/`}sleep${n === 1 ? "" : `#${n}`}`
-    const known = this.timers.get(path)
-    if (known?.state === "fired") return Effect.void
-    if (known?.state === "cancelled") return Effect.never
-    if (known === undefined && this.frozen) return this.stall
-    const now = this.startedAt + execution.now()
-    const due = known?.due ?? now + millis
-    if (known === undefined) this.add("timer", [this.id, this.attempt, path, due, "pending"])
-    this.sleeping.set(path, due)
-    // What is recorded of other branches comes before a sleep that nobody saw the end of.
-    const wait = due > now ? execution.clock.sleep(Duration.millis(due - now)) : Effect.yieldNow
-    return Effect.onExitPrimitive(wait, (exit) => {
-      this.activity++
-      if (!this.sleeping.delete(path) || !execution.isLive(frame)) return undefined
-      this.add("timerState", [exit._tag === "Success" ? "fired" : "cancelled", this.id, this.attempt, path])
-      return undefined
-    })
   }
 
   /** How long the current attempt's clock has run, in milliseconds. */
@@ -633,13 +343,13 @@ export class DurableJournal implements Journal, Owner {
 
   settled(exit: Exit.Exit<any, any>, tell: (exit: Exit.Exit<any, any>) => void): void {
     const { execution } = this
-    if (this.closed) return
+    if (this.isClosed) return
     const encoded = encodeOutcome(exit, execution.definition)
     const stored: Stored =
       encoded instanceof NotStorable
         ? { d: { name: "Error", message: encoded.describe(`The output of ${execution.workflow}`) } }
         : encoded
-    this.add("settled", [
+    this.write("settled", [
       execution.state,
       execution.settledAt,
       JSON.stringify(execution.used),
@@ -651,7 +361,7 @@ export class DurableJournal implements Journal, Owner {
       Effect.andThen(
         this.flush,
         Effect.sync(() => {
-          if (this.closed) return
+          if (this.isClosed) return
           this.host.settled(this, exit)
           tell(exit)
         })
@@ -660,95 +370,4 @@ export class DurableJournal implements Journal, Owner {
   }
 }
 
-/** How a request was settled, by what people said to it. */
-const settlementOf = (request: Pending, { answers, row, settled }: KnownRequest): Settlement | undefined => {
-  if (settled?.outcome === "timed-out") return request.expire(Number(row.decided_at ?? settled.time)).settlement
-  for (const answer of answers) {
-    const result = request.respond(toAnswer(answer), Number(answer.time))
-    if (Result.isSuccess(result) && result.success !== undefined) return result.success.settlement
-  }
-  return undefined
-}
-
 const describeError = (error: Error) => ({ name: error.name, message: error.message })
-
-/** What is stored of a request, besides its place. */
-export const toStoredRequest = (request: Pending) => {
-  const shown = request.toRequest()
-  return {
-    created_at: shown.createdAt.getTime(),
-    expires_at: shown.expiresAt === undefined ? null : shown.expiresAt.getTime(),
-    rules:
-      shown._tag === "Approval"
-        ? {
-            approvers: shown.approvers,
-            requiredApprovals: shown.requiredApprovals,
-            autoApproveOnTimeout: (request as PendingApproval).options.autoApproveOnTimeout
-          }
-        : { jsonSchema: shown.jsonSchema }
-  }
-}
-
-/** What a person said, from its row. */
-export const toAnswer = (row: AnswerRow): Answer => {
-  const said = parse(row.said)
-  return said._tag === "Verdict"
-    ? { _tag: "Verdict", approved: said.approved, options: said.options }
-    : { _tag: "Value", value: said.value, by: said.by }
-}
-
-/** The responses that answers to an approval make. */
-export const toResponses = (rows: ReadonlyArray<AnswerRow>): ReadonlyArray<Approval> =>
-  rows.flatMap((row) => {
-    const said = toAnswer(row)
-    if (said._tag !== "Verdict") return []
-    const { by, reason } = said.options ?? {}
-    return [
-      {
-        approved: said.approved,
-        ...(reason === undefined ? {} : { reason }),
-        ...(by === undefined ? {} : { approvedBy: by }),
-        timestamp: new Date(row.time)
-      }
-    ]
-  })
-
-/** The clock of a body: its sleeps are recorded. Steps have the clock of the engine. */
-class DurableClock implements Clock.Clock {
-  private readonly clock: Clock.Clock
-  private readonly journal: DurableJournal
-  readonly currentTimeMillis: Effect.Effect<number>
-  readonly currentTimeNanos: Effect.Effect<bigint>
-  readonly monotonicTimeNanos: Effect.Effect<bigint>
-
-  constructor(clock: Clock.Clock, journal: DurableJournal) {
-    this.clock = clock
-    this.journal = journal
-    this.currentTimeMillis = clock.currentTimeMillis
-    this.currentTimeNanos = clock.currentTimeNanos
-    this.monotonicTimeNanos = clock.monotonicTimeNanos
-  }
-
-  currentTimeMillisUnsafe(): number {
-    return this.clock.currentTimeMillisUnsafe()
-  }
-
-  currentTimeNanosUnsafe(): bigint {
-    return this.clock.currentTimeNanosUnsafe()
-  }
-
-  monotonicTimeNanosUnsafe(): bigint {
-    return this.clock.monotonicTimeNanosUnsafe()
-  }
-
-  sleep(duration: Duration.Duration): Effect.Effect<void> {
-    const millis = Duration.toMillis(duration)
-    if (millis <= 0 || !Number.isFinite(millis)) return this.clock.sleep(duration)
-    return Effect.withFiber((fiber) => {
-      const frame = currentFrame(fiber)
-      return frame === undefined || frame.execution !== this.journal.execution
-        ? this.clock.sleep(duration)
-        : this.journal.sleep(frame, millis)
-    })
-  }
-}

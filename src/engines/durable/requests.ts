@@ -1,15 +1,16 @@
 /**
- * Human requests as their rows tell of them, for processes that do not have the execution in memory.
+ * Human requests and answers as rows, and back: for replays, and for processes that do not have the execution in memory.
  */
 import * as Duration from "effect/Duration"
 import type * as JsonSchema from "effect/JsonSchema"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
+import type { Approval } from "../../Approval.ts"
 import type { Frame } from "../../internal/frame.ts"
-import { type Pending, PendingApproval, PendingInput } from "../../internal/request.ts"
+import { type Answer, type Pending, PendingApproval, PendingInput, type Settlement } from "../../internal/request.ts"
 import { parse } from "./codec.ts"
-import type { RequestRow } from "./journal.ts"
+import type { AnswerRow, KnownRequest, RequestRow } from "./history.ts"
 
 /** A request that stands in no body; an input is checked by the JSON Schema it was stored with. */
 export const detached = (row: RequestRow, workflow: string): Pending => {
@@ -36,4 +37,55 @@ const fromJsonSchema = (schema: JsonSchema.JsonSchema): Schema.Codec<any, any> =
     )
   )
   return Result.getOrElse(read, () => Schema.Unknown) as Schema.Codec<any, any>
+}
+
+/** What is stored of a request, besides its place. */
+export const toStoredRequest = (request: Pending) => {
+  const shown = request.toRequest()
+  return {
+    created_at: shown.createdAt.getTime(),
+    expires_at: shown.expiresAt === undefined ? null : shown.expiresAt.getTime(),
+    rules:
+      shown._tag === "Approval"
+        ? {
+            approvers: shown.approvers,
+            requiredApprovals: shown.requiredApprovals,
+            autoApproveOnTimeout: (request as PendingApproval).options.autoApproveOnTimeout
+          }
+        : { jsonSchema: shown.jsonSchema }
+  }
+}
+
+/** What a person said, from its row. */
+export const toAnswer = (row: AnswerRow): Answer => {
+  const said = parse(row.said)
+  return said._tag === "Verdict"
+    ? { _tag: "Verdict", approved: said.approved, options: said.options }
+    : { _tag: "Value", value: said.value, by: said.by }
+}
+
+/** The responses that answers to an approval make. */
+export const toResponses = (rows: ReadonlyArray<AnswerRow>): ReadonlyArray<Approval> =>
+  rows.flatMap((row) => {
+    const said = toAnswer(row)
+    if (said._tag !== "Verdict") return []
+    const { by, reason } = said.options ?? {}
+    return [
+      {
+        approved: said.approved,
+        ...(reason === undefined ? {} : { reason }),
+        ...(by === undefined ? {} : { approvedBy: by }),
+        timestamp: new Date(row.time)
+      }
+    ]
+  })
+
+/** How a request was settled, by what people said to it. */
+export const settlementOf = (request: Pending, { answers, row, settled }: KnownRequest): Settlement | undefined => {
+  if (settled?.outcome === "timed-out") return request.expire(Number(row.decided_at ?? settled.time)).settlement
+  for (const answer of answers) {
+    const result = request.respond(toAnswer(answer), Number(answer.time))
+    if (Result.isSuccess(result) && result.success !== undefined) return result.success.settlement
+  }
+  return undefined
 }

@@ -1,0 +1,101 @@
+/**
+ * What is stored of an execution, as its rows tell of it.
+ */
+import type { RequestOutcome } from "../../HumanRequest.ts"
+import { parse, type Stored } from "./codec.ts"
+
+/** An event as it is stored. */
+export interface EventRow {
+  readonly sequence: number
+  readonly time: number
+  readonly tag: string
+  readonly path: string
+  readonly attempt: number
+  readonly fields: string
+  readonly result: string | null
+}
+
+/** A request as it is stored. */
+export interface RequestRow {
+  readonly id: string
+  readonly execution_id: string
+  readonly path: string
+  readonly attempt: number
+  readonly kind: "Approval" | "Input"
+  readonly message: string
+  readonly rules: string
+  readonly created_at: number
+  readonly expires_at: number | null
+  readonly outcome: RequestOutcome | null
+  readonly decided_at: number | null
+}
+
+/** An answer as it is stored. */
+export interface AnswerRow {
+  readonly request_id: string
+  readonly n: number
+  readonly by_whom: string
+  readonly said: string
+  readonly time: number
+}
+
+/** A sleep of a body as it is stored. */
+export interface TimerRow {
+  readonly attempt: number
+  readonly path: string
+  readonly due: number
+  readonly state: string
+}
+
+/** What is stored of an execution that is taken up again. */
+export interface History {
+  readonly events: ReadonlyArray<EventRow>
+  readonly requests: ReadonlyArray<RequestRow>
+  readonly answers: ReadonlyArray<AnswerRow>
+  readonly timers: ReadonlyArray<TimerRow>
+  readonly seeds: ReadonlyArray<{ readonly path: string; readonly result: string }>
+  readonly children: ReadonlyArray<{ readonly id: string; readonly status: string }>
+}
+
+/** A request, and how far its events tell of it. */
+export interface KnownRequest {
+  readonly row: RequestRow
+  readonly answers: ReadonlyArray<AnswerRow>
+  /** How it was settled, as far as its events tell. */
+  readonly settled: { readonly outcome: RequestOutcome; readonly time: number } | undefined
+  /** How many of the answers its events tell of. */
+  readonly answered: number
+}
+
+/** What a run begins with that was made from another: a step's end, or what people said. */
+export type Seed = Stored | { readonly request: KnownRequest }
+
+/** What the last attempt of a run had done before a sequence number. */
+export const seedsOf = (
+  history: History,
+  events: ReadonlyArray<EventRow>,
+  before: number
+): ReadonlyArray<readonly [path: string, seed: Seed]> => {
+  const seeds = new Map<string, Seed>(history.seeds.map(({ path, result }) => [path, parse(result)]))
+  const last = events[events.length - 1]?.attempt ?? 0
+  const reused = new Set(
+    events.flatMap((event) =>
+      event.attempt === last && event.tag === "StepCompleted" && event.result === null ? [event.path] : []
+    )
+  )
+  for (const event of events) {
+    if (Number(event.sequence) >= before) break
+    if (event.tag === "StepCompleted" && event.result !== null && (event.attempt === last || reused.has(event.path))) {
+      seeds.set(event.path, parse(event.result))
+    }
+    if (event.tag !== "RequestSettled") continue
+    const { outcome, requestId } = parse(event.fields)
+    const row = history.requests.find((request) => request.id === requestId)
+    // A no would only be said again by a run that is to go on.
+    if (row === undefined || (outcome !== "approved" && outcome !== "answered")) continue
+    const answers = history.answers.filter((answer) => answer.request_id === requestId)
+    const settled = { outcome, time: Number(event.time) }
+    seeds.set(row.path, { request: { row, answers, settled, answered: answers.length } })
+  }
+  return [...seeds]
+}

@@ -1,0 +1,153 @@
+/**
+ * What is recorded of an execution's current attempt, and of what it may use again: where the body gets there in a
+ * replay, it finds here how things ended.
+ */
+import type { RequestOutcome } from "../../HumanRequest.ts"
+import { parse, type Stored } from "./codec.ts"
+import type { History, KnownRequest, Seed, TimerRow } from "./history.ts"
+
+/** What a body does again when it is replayed; everything else is done to it. */
+const repeatable = new Set<string>([
+  "StepStarted",
+  "StepCompleted",
+  "StepFailed",
+  "StepRetried",
+  "ModelCalled",
+  "TextDelta",
+  "RequestOpened",
+  "Progressed",
+  "Logged",
+  "ChildStarted"
+])
+
+export class Recorded {
+  /** How often an event is still to be repeated, by tag and path. */
+  private readonly repeats = new Map<string, number>()
+  private readonly results = new Map<string, Stored>()
+  private readonly begun = new Set<string>()
+  private readonly requests = new Map<string, KnownRequest>()
+  private readonly timers = new Map<string, TimerRow>()
+  private readonly children = new Map<string, string>()
+  // Results of earlier attempts, or of the run that this one was made from.
+  private readonly earlier = new Map<string, Stored>()
+  private readonly earlierRequests = new Map<string, KnownRequest>()
+  private readonly earlierChildren = new Map<string, string>()
+
+  /** A result that the first attempt begins with. */
+  seed(path: string, seed: Seed): void {
+    if ("request" in seed) this.earlierRequests.set(path, seed.request)
+    else this.earlier.set(path, seed)
+  }
+
+  /** Takes up what is stored of an attempt; one that `resumes` uses what earlier ones had, too. */
+  load(history: History, attempt: number, resumes: boolean): void {
+    const completed = new Set(history.children.flatMap((child) => (child.status === "completed" ? [child.id] : [])))
+    const settled = new Map<string, { readonly outcome: RequestOutcome; readonly time: number }>()
+    const answered = new Map<string, number>()
+    if (attempt === 1 || resumes) for (const { path, result } of history.seeds) this.seed(path, parse(result))
+    for (const event of history.events) {
+      const { attempt: of, path, result, tag } = event
+      if (tag === "RequestSettled") {
+        const { outcome, requestId } = parse(event.fields)
+        settled.set(requestId, { outcome, time: event.time })
+      } else if (tag === "RequestAnswered") {
+        const { requestId } = parse(event.fields)
+        answered.set(requestId, (answered.get(requestId) ?? 0) + 1)
+      }
+      if (of !== attempt) {
+        if (!resumes) continue
+        if (result !== null && tag === "StepCompleted") this.earlier.set(path, parse(result))
+        if (tag === "ChildStarted") {
+          const { childId } = parse(event.fields)
+          if (completed.has(childId)) this.earlierChildren.set(path, childId)
+        }
+        continue
+      }
+      if (repeatable.has(tag)) {
+        const key = `${tag} ${path}`
+        this.repeats.set(key, (this.repeats.get(key) ?? 0) + 1)
+      }
+      if (tag === "StepStarted") this.begun.add(path)
+      if (result !== null) this.results.set(path, parse(result))
+      if (tag === "ChildStarted") this.children.set(path, parse(event.fields).childId)
+    }
+    for (const row of history.requests) {
+      const known: KnownRequest = {
+        row,
+        answers: history.answers.filter((answer) => answer.request_id === row.id),
+        settled: settled.get(row.id),
+        answered: answered.get(row.id) ?? 0
+      }
+      if (row.attempt === attempt) this.requests.set(row.path, known)
+      else if (resumes && known.settled !== undefined) this.earlierRequests.set(row.path, known)
+    }
+    for (const timer of history.timers) if (timer.attempt === attempt) this.timers.set(timer.path, timer)
+  }
+
+  /** Begins an attempt, of which nothing is recorded yet; later ones use what was before them only if they resume. */
+  next(attempt: number, resumes: boolean): void {
+    // The first attempt may begin with results of another run.
+    const restarts = attempt > 1 && !resumes
+    if (restarts) this.earlier.clear()
+    else for (const [path, stored] of this.results) if (!("i" in stored)) this.earlier.set(path, stored)
+    if (restarts) this.earlierRequests.clear()
+    for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
+    this.repeats.clear()
+    this.results.clear()
+    this.begun.clear()
+    this.requests.clear()
+    this.timers.clear()
+    this.children.clear()
+  }
+
+  /** Whether a replay does again what is recorded; each event is repeated once. */
+  isRepeated(tag: string, path: string): boolean {
+    if (this.repeats.size === 0 || !repeatable.has(tag)) return false
+    const key = `${tag} ${path}`
+    const left = this.repeats.get(key)
+    if (left === undefined) return false
+    if (left === 1) this.repeats.delete(key)
+    else this.repeats.set(key, left - 1)
+    return true
+  }
+
+  result(path: string): Stored | undefined {
+    return this.results.get(path)
+  }
+
+  hasBegun(path: string): boolean {
+    return this.begun.has(path)
+  }
+
+  request(path: string): KnownRequest | undefined {
+    return this.requests.get(path)
+  }
+
+  timer(path: string): TimerRow | undefined {
+    return this.timers.get(path)
+  }
+
+  /** The id of the child that was started there. */
+  child(path: string): string | undefined {
+    return this.children.get(path)
+  }
+
+  earlierResult(path: string): Stored | undefined {
+    return this.earlier.get(path)
+  }
+
+  earlierRequest(path: string): KnownRequest | undefined {
+    return this.earlierRequests.get(path)
+  }
+
+  earlierChild(path: string): string | undefined {
+    return this.earlierChildren.get(path)
+  }
+
+  /** The requests from outside that are open. */
+  get outside(): ReadonlyArray<KnownRequest> {
+    return [...this.requests.values()].filter(
+      ({ row, settled }) => row.path.startsWith("handle/") && settled === undefined
+    )
+  }
+}
