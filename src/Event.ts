@@ -75,6 +75,8 @@ export const Event = Schema.Union([
     outputTokens: Schema.Int,
     costUsd: Schema.Finite,
     durationMillis: Schema.Finite,
+    /** No model was asked: a `ModelCache` answered, at no cost, or a cassette, at the recorded one. */
+    cached: Schema.optionalKey(Schema.Literal(true)),
     error: Schema.optionalKey(Schema.String)
   }),
   event("TextDelta", { text: Schema.String }),

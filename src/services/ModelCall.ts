@@ -90,6 +90,8 @@ export class Call {
   private tokens: Tokens = noTokens
   private deltas: TextDeltas | undefined = undefined
   private ended = false
+  /** The answer was kept from before: no model was asked. */
+  recalled = false
 
   constructor(frame: Frame, about: About, purpose: string) {
     this.frame = frame
@@ -137,6 +139,7 @@ export class Call {
       outputTokens: this.tokens.output,
       costUsd: costUsd(this.about.price, this.tokens),
       durationMillis: execution.now() - this.startedAt,
+      ...(this.recalled ? { cached: true } : undefined),
       ...(error === undefined ? undefined : { error })
     })
   }
@@ -329,6 +332,13 @@ export const answered = (parts: ReadonlyArray<Part>): Effect.Effect<void> =>
     fiber.getRef(CurrentCall)?.sawAll(parts)
     return Effect.void
   })
+
+/** Told where an answer was kept from before, and no model is asked. */
+export const recalled: Effect.Effect<void> = Effect.withFiber((fiber) => {
+  const call = fiber.getRef(CurrentCall)
+  if (call !== undefined) call.recalled = true
+  return Effect.void
+})
 
 const streamed = (
   fiber: Fiber.Fiber<any, any>,

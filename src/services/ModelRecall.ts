@@ -30,6 +30,7 @@ import {
   keys,
   nameModel,
   passesOn,
+  recalled,
   standIns,
   withAbout
 } from "./ModelCall.ts"
@@ -187,8 +188,18 @@ const paced = <A, E>(parts: Stream.Stream<A, E>, millis: ReadonlyArray<number>):
 
 /** A model that gives the answer of its context. */
 const player: Effect.Effect<LanguageModel.LanguageModel> = LanguageModel.make({
-  generateText: () => Effect.flatMap(CurrentAnswer, (answer) => played(answer!)),
-  streamText: () => Stream.unwrap(Effect.map(CurrentAnswer, (answer) => playedStream(answer!)))
+  generateText: () =>
+    Effect.andThen(
+      recalled,
+      Effect.flatMap(CurrentAnswer, (answer) => played(answer!))
+    ),
+  streamText: () =>
+    Stream.unwrap(
+      Effect.andThen(
+        recalled,
+        Effect.map(CurrentAnswer, (answer) => playedStream(answer!))
+      )
+    )
 })
 
 /** The model, asked only where `lookup` does not know the answer. */
@@ -210,7 +221,8 @@ export const make = (
         const known = yield* Effect.flatMap(describe("text", name, options), lookup)
         const answer = known._tag === "Known" ? known.answer : yield* ask(inner, options)
         if (known._tag === "Unknown") yield* known.keep(answer)
-        else if (counted !== undefined) {
+        else if (counted === undefined) yield* recalled
+        else {
           const replay = generate(counted, "generateText", verbatim({ ...options, responseFormat: { type: "text" } }))
           yield* replay.pipe(
             Effect.provideService(CurrentAnswer, answer),
@@ -227,11 +239,10 @@ export const make = (
         Effect.gen(function* () {
           const known = yield* Effect.flatMap(describe("stream", name, options), lookup)
           if (known._tag === "Known") {
-            return counted === undefined
-              ? playedStream(known.answer)
-              : reencoded(
-                  Stream.provideService(quietly(stream(counted, verbatim(options))), CurrentAnswer, known.answer)
-                )
+            if (counted === undefined) return yield* Effect.as(recalled, playedStream(known.answer))
+            return reencoded(
+              Stream.provideService(quietly(stream(counted, verbatim(options))), CurrentAnswer, known.answer)
+            )
           }
           return reencoded(yield* overheard(quietly(stream(inner, verbatim(options))), known.keep))
         })

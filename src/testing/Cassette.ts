@@ -236,6 +236,9 @@ const save = (fs: FileSystem.FileSystem, file: string, entries: ReadonlyArray<En
  * place, after each new call. What looks like a key or stands in a field or header for one is not in it, nor what
  * `redact` names; requests are compared without it, so that a cassette does not depend on anybody's key.
  *
+ * A replayed call counts like the recorded one, with its tokens and cost, so that budgets can be tested; only that its
+ * `ModelCalled` event has `cached: true`.
+ *
  * **Gotchas**
  *
  * The model below is built in all modes, though not asked: its name is a part of what is asked. Put the cassette

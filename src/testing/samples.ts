@@ -25,6 +25,7 @@ const samples: Sample = {
     outputTokens: 2,
     costUsd: 0.000001,
     durationMillis: 3,
+    cached: true,
     error: "RateLimitError"
   },
   TextDelta: { text: " a\n" },

@@ -139,7 +139,7 @@ describe("a cached model", () => {
     })
   )
 
-  it.effect("counts a kept answer as a call without tokens and cost, and marks it", () =>
+  it.effect("counts a kept answer as a call without tokens and cost, and marks it and its event", () =>
     Effect.gen(function* () {
       const { model } = yield* script([says("a", 10, 5)])
       const models = Models.layer({
@@ -150,13 +150,17 @@ describe("a cached model", () => {
       const usage = Effect.gen(function* () {
         const execution = yield* (yield* chat.run("Hi")).start
         yield* execution.result
-        return yield* execution.usage
+        const events = yield* Stream.runCollect(execution.events)
+        const cached = events.flatMap((event) => (event._tag === "ModelCalled" ? [event.cached] : []))
+        return { ...(yield* execution.usage), cached }
       })
       yield* Effect.gen(function* () {
         const first = yield* usage
         assert.deepStrictEqual([first.modelCalls, first.inputTokens, first.costUsd], [1, 10, 15])
+        assert.deepStrictEqual(first.cached, [undefined])
         const second = yield* usage
         assert.deepStrictEqual([second.modelCalls, second.inputTokens, second.costUsd], [1, 0, 0])
+        assert.deepStrictEqual(second.cached, [true])
         const { content } = yield* LanguageModel.generateText({ prompt: "Hi" })
         assert.deepStrictEqual(content.at(-1)?.metadata, { "effect-baton": { cached: true } })
       }).pipe(Effect.provide(cache), Effect.provide(Engine.layerMemory))
