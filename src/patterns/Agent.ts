@@ -12,7 +12,7 @@
  * A4  A call that needs a person's yes is not made before it.
  */
 import * as AiError from "effect/ai/AiError"
-import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
 import type * as Toolkit from "effect/ai/Toolkit"
@@ -22,6 +22,7 @@ import * as Stream from "effect/Stream"
 import { BudgetExceeded } from "../Budget.ts"
 import type { RunError } from "../RunError.ts"
 import * as Step from "../Step.ts"
+import { modelOf } from "../services/Ask.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import { type AgentError, AgentStopped, GuardrailTripped, TurnsExhausted } from "./AgentError.ts"
@@ -356,18 +357,6 @@ const starter = ({ input: schema, instructions, prompt }: AnyOptions) => {
     return Prompt.concat(system, Prompt.make(given))
   }
 }
-
-/** The model that is asked. An unknown id is an `AiError`, as for the other patterns. */
-const modelOf = (id: string | undefined): Effect.Effect<LanguageModel.LanguageModel, AiError.AiError, any> =>
-  id === undefined
-    ? LanguageModel.LanguageModel
-    : Effect.mapError(Models.get(id), ({ message }) =>
-        AiError.make({
-          module: "Agent",
-          method: "make",
-          reason: new AiError.InvalidRequestError({ parameter: "model", description: message })
-        })
-      )
 
 /** Asks the model for its next turn. */
 const ask = (

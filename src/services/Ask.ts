@@ -12,27 +12,35 @@ import { get, Purpose } from "./ModelRegistry.ts"
 export interface Ask {
   /** What the call is for, e.g. `"classify"`. Default: the name of the step it stands in. */
   readonly purpose?: string | undefined
-  readonly prompt: string
+  /** Text, messages, or a `Prompt`. */
+  readonly prompt: Prompt.RawInput
   /** Id of the model. Default: the `LanguageModel` in the context. */
   readonly model?: string | undefined
 }
 
+/** The model of an id, else the `LanguageModel` in the context. An unknown id is an `AiError`. */
+export const modelOf = (
+  id: string | undefined
+): Effect.Effect<LanguageModel.LanguageModel, AiError.AiError, LanguageModel.LanguageModel> =>
+  id === undefined
+    ? LanguageModel.LanguageModel
+    : Effect.mapError(get(id), ({ message }) =>
+        AiError.make({
+          module: "Models",
+          method: "get",
+          reason: new AiError.InvalidRequestError({ parameter: "model", description: message })
+        })
+      )
+
 const ask = <A, E, R>(
-  { model: id, purpose = "" }: Ask,
-  f: (model: LanguageModel.LanguageModel) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | AiError.AiError, R | LanguageModel.LanguageModel> => {
-  const model: Effect.Effect<LanguageModel.LanguageModel, AiError.AiError, LanguageModel.LanguageModel> =
-    id === undefined
-      ? LanguageModel.LanguageModel
-      : Effect.mapError(get(id), (error) =>
-          AiError.make({
-            module: "Models",
-            method: "get",
-            reason: new AiError.InvalidRequestError({ parameter: "model", description: error.message })
-          })
-        )
-  return Effect.provideService(Effect.flatMap(model, f), Purpose, purpose)
-}
+  { model, prompt, purpose = "" }: Ask,
+  f: (model: LanguageModel.LanguageModel, prompt: Prompt.Prompt) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | AiError.AiError, R | LanguageModel.LanguageModel> =>
+  Effect.provideService(
+    Effect.flatMap(modelOf(model), (model) => f(model, Prompt.make(prompt))),
+    Purpose,
+    purpose
+  )
 
 /**
  * Asks a model for text.
@@ -61,7 +69,7 @@ const ask = <A, E, R>(
  * ```
  */
 export const text = (question: Ask): Effect.Effect<string, AiError.AiError, LanguageModel.LanguageModel> =>
-  ask(question, (model) => Effect.map(model.generateText({ prompt: question.prompt }), (response) => response.text))
+  ask(question, (model, prompt) => Effect.map(model.generateText({ prompt }), (response) => response.text))
 
 /**
  * Asks a model for a value of a schema.
@@ -101,8 +109,8 @@ export const object = <A, I extends Record<string, any>>(
     readonly name?: string | undefined
   }
 ): Effect.Effect<A, AiError.AiError, LanguageModel.LanguageModel> =>
-  ask(question, (model) => {
-    const { name: objectName, prompt, schema } = question
+  ask(question, (model, prompt) => {
+    const { name: objectName, schema } = question
     return Effect.map(
       Effect.catch(model.generateObject({ prompt, schema, objectName }), (error) =>
         AiError.isAiError(error) && error.reason._tag === "StructuredOutputError"
@@ -114,9 +122,11 @@ export const object = <A, I extends Record<string, any>>(
   })
 
 /** The conversation so far, and what is wrong with its last answer. */
-const correction = (prompt: string, { description, responseText }: AiError.StructuredOutputError): Prompt.Prompt =>
-  Prompt.make([
-    { role: "user", content: prompt },
+const correction = (
+  prompt: Prompt.Prompt,
+  { description, responseText }: AiError.StructuredOutputError
+): Prompt.Prompt =>
+  Prompt.concat(prompt, [
     ...(responseText === "" ? [] : [{ role: "assistant" as const, content: responseText }]),
     {
       role: "user",

@@ -241,6 +241,26 @@ describe("Models.object", () => {
     })
   )
 
+  it.effect("goes on with a whole conversation, as text does, also where the answer needs correcting", () =>
+    Effect.gen(function* () {
+      const { asked, model } = yield* script([says("Hm"), says("?"), says(`{"score":1}`)])
+      const messages: Prompt.RawInput = [
+        { role: "system", content: "You rate" },
+        { role: "user", content: [{ type: "text", text: "Rate it" }] }
+      ]
+      const both = Effect.all([
+        Models.text({ prompt: messages }),
+        Models.object({ prompt: Prompt.make(messages), schema })
+      ]).pipe(Effect.provideService(LanguageModel.LanguageModel, model))
+      assert.deepStrictEqual(yield* both, ["Hm", { score: 1 }])
+      assert.deepStrictEqual(
+        asked.map(({ prompt }) => prompt.content.map(({ role }) => role).join(" ")),
+        ["system user", "system user", "system user assistant user"]
+      )
+      assert.deepStrictEqual(asked[0].prompt, Prompt.make(messages))
+    })
+  )
+
   it.effect("fails with the typed error when the second answer is no better", () =>
     Effect.gen(function* () {
       const { asked, model } = yield* script([says("{"), says("still no JSON"), says(`{"score":1}`)])
