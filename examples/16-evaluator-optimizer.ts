@@ -11,7 +11,6 @@ const slogan = EvaluatorOptimizer.make("slogan", {
   // Plain code measures; generate and optimize are left to the model.
   evaluate: (draft, subject) =>
     Effect.succeed({
-      score: 0,
       feedback: `${draft.length} characters`,
       criteria: [
         { name: "brevity", score: Math.min(1, 20 / draft.length) },

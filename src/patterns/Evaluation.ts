@@ -28,12 +28,17 @@ export interface CriterionScore {
 
 /** What an evaluator says about a draft. */
 export interface Evaluation {
-  /** From 0 to 1. Where there are criteria, the weighted mean of theirs takes its place. */
+  /** From 0 to 1. Where there are criteria, the weighted mean of theirs takes its place, and it may be left out. */
   readonly score: number
   readonly feedback: string
   /** One for each criterion, in any order. Default: none. */
   readonly criteria?: ReadonlyArray<CriterionScore> | undefined
 }
+
+/** What an evaluator may say: where there are criteria, the score of the draft follows from theirs. */
+export type Given =
+  | Evaluation
+  | { readonly score?: undefined; readonly feedback: string; readonly criteria: ReadonlyArray<CriterionScore> }
 
 /** An evaluation that was checked, with the score and the verdict that follow from it. */
 export interface Grade extends Evaluation {
@@ -200,14 +205,12 @@ export const qualityNotReached = <Draft>(draft: Boundary<Draft>): Boundary<Quali
 export const isScore = (u: unknown): u is number => typeof u === "number" && u >= 0 && u <= 1
 
 /** Everything that is wrong with an evaluation by these criteria. */
-export const problems = (
-  evaluation: Evaluation,
-  criteria: ReadonlyArray<Criterion>
-): ReadonlyArray<EvaluationProblem> => {
+export const problems = (evaluation: Given, criteria: ReadonlyArray<Criterion>): ReadonlyArray<EvaluationProblem> => {
   const found: Array<EvaluationProblem> = []
   const missing = new Set(criteria.map(({ name }) => name))
   const known = new Set(missing)
-  if (!isScore(evaluation.score)) found.push({ _tag: "InvalidScore", found: show(evaluation.score) })
+  const isOverall = criteria.length === 0 || evaluation.score !== undefined
+  if (isOverall && !isScore(evaluation.score)) found.push({ _tag: "InvalidScore", found: show(evaluation.score) })
   for (const { name, score } of evaluation.criteria ?? []) {
     if (!known.has(name)) found.push({ _tag: "UnknownCriterion", criterion: name })
     else if (!missing.delete(name)) found.push({ _tag: "DuplicateCriterion", criterion: name })
@@ -218,8 +221,11 @@ export const problems = (
 }
 
 /** The score of a valid evaluation, and whether it passes: all that counts is computed here. */
-export const grade = (evaluation: Evaluation, criteria: ReadonlyArray<Criterion>, threshold: number): Grade => {
-  if (criteria.length === 0) return { ...evaluation, passed: evaluation.score >= threshold }
+export const grade = (evaluation: Given, criteria: ReadonlyArray<Criterion>, threshold: number): Grade => {
+  if (criteria.length === 0) {
+    const { score = 0 } = evaluation
+    return { ...evaluation, score, passed: score >= threshold }
+  }
   const scores = new Map(evaluation.criteria?.map(({ name, score }) => [name, score]))
   let sum = 0
   let weights = 0

@@ -10,23 +10,22 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { BudgetExceeded } from "../Budget.ts"
 import type { RunError } from "../RunError.ts"
-import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import {
-  ByCriteria,
   type Criterion,
   type CriterionScore,
   Evaluation,
   type EvaluationProblem,
+  type Given,
   type Grade,
   grade,
   InvalidEvaluation,
   isScore,
-  Overall,
   problems,
   QualityNotReached,
   qualityNotReached
 } from "./Evaluation.ts"
+import { askModel, list } from "./evaluator.ts"
 import { type Declares, type Definition, invalid, phase, report, scope } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
@@ -35,6 +34,7 @@ export {
   type CriterionScore,
   Evaluation,
   type EvaluationProblem,
+  type Given,
   type Grade,
   InvalidEvaluation,
   QualityNotReached
@@ -55,8 +55,8 @@ export interface Options<Input, Output, Error, X extends OnExhausted, EG, RG, EE
   extends Definition<Input, Output, Error, Failure<Output, Error, X, EG | EE | EO>> {
   /** Makes the first draft. Default: asks a language model. */
   readonly generate?: ((input: NoInfer<Input>) => Effect.Effect<NoInfer<Output>, EG, RG>) | undefined
-  /** Says how good a draft is. Default: asks a language model. */
-  readonly evaluate?: ((draft: NoInfer<Output>, input: NoInfer<Input>) => Effect.Effect<Evaluation, EE, RE>) | undefined
+  /** Says how good a draft is; with criteria their scores are enough. Default: asks a language model. */
+  readonly evaluate?: ((draft: NoInfer<Output>, input: NoInfer<Input>) => Effect.Effect<Given, EE, RE>) | undefined
   /** Makes a better draft of one that did not pass. Default: asks a language model. */
   readonly optimize?:
     | ((draft: NoInfer<Output>, evaluation: Grade, input: NoInfer<Input>) => Effect.Effect<NoInfer<Output>, EO, RO>)
@@ -161,7 +161,9 @@ const define = (name: string, options: AnyOptions) => {
       Effect.suspend(() => makeDraft(input))
     )
 
-  const judge = options.evaluate ?? evaluator(options)
+  const judge =
+    options.evaluate ??
+    askModel({ criteria, draft: options.output, input: options.input, model: options.evaluatorModel })
   const evaluate = (draft: any, input: any) =>
     phase(
       "evaluate",
@@ -249,56 +251,34 @@ const check = (name: string, criteria: ReadonlyArray<Criterion>, maxIterations: 
     throw invalid(name, "criteria", weights, "Expected a weight above 0")
 }
 
-/** The criteria, as a prompt shows them. */
-const measures = ({ criteria = [] }: AnyOptions): string | undefined =>
-  criteria.length === 0
-    ? undefined
-    : `Criteria:\n${criteria.map(({ description, name }) => `- ${name}: ${description}`).join("\n")}`
-
 /** Asks a language model for a first draft. */
 const generator = (options: AnyOptions) => {
-  const { input = Schema.String, output = Schema.String } = options
+  const { criteria = [], input = Schema.String, output = Schema.String } = options
   const inputText = shown(input)
   const task = "Do what the input asks for."
   return (given: any) =>
     answer(output, {
       purpose: "generate",
       name: "draft",
-      prompt: paragraphs(task, measures(options), `Input:\n${inputText(given)}`),
+      prompt: paragraphs(task, list(criteria), `Input:\n${inputText(given)}`),
       model: options.generatorModel
     })
 }
 
-/** Asks a language model how good a draft is. */
-const evaluator = (options: AnyOptions) => {
-  const { criteria = [], evaluatorModel: model, input = Schema.String, output = Schema.String } = options
-  const inputText = shown(input)
-  const draftText = shown(output)
-  const by = criteria.length === 0 ? "Give it a score" : "Give it a score by each of the criteria"
-  const task = `Judge the draft as an answer to the input. ${by} from 0, the worst, to 1, the best, and say what to improve.`
-  return (draft: any, given: any): Effect.Effect<Evaluation, AiError.AiError, LanguageModel.LanguageModel> => {
-    const prompt = paragraphs(task, measures(options), `Input:\n${inputText(given)}`, `Draft:\n${draftText(draft)}`)
-    const ask = { purpose: "evaluate", name: "evaluation", prompt, model }
-    if (criteria.length === 0) return Models.object({ ...ask, schema: Overall })
-    // The score of the draft follows from those of the criteria.
-    return Effect.map(Models.object({ ...ask, schema: ByCriteria }), (evaluation) => ({ score: 0, ...evaluation }))
-  }
-}
-
 /** Asks a language model for a better draft. */
 const optimizer = (options: AnyOptions) => {
-  const { input = Schema.String, output = Schema.String } = options
+  const { criteria = [], input = Schema.String, output = Schema.String } = options
   const inputText = shown(input)
   const draftText = shown(output)
   const task = "Improve the draft, an answer to the input, by the feedback, and give the whole of it."
-  return (draft: any, { criteria = [], feedback, score }: Grade, given: any) => {
-    const scores = criteria.map((each) => `- ${each.name}: ${each.score}${each.feedback ? `. ${each.feedback}` : ""}`)
+  return (draft: any, { criteria: found = [], feedback, score }: Grade, given: any) => {
+    const scores = found.map((each) => `- ${each.name}: ${each.score}${each.feedback ? `. ${each.feedback}` : ""}`)
     return answer(output, {
       purpose: "optimize",
       name: "draft",
       prompt: paragraphs(
         task,
-        measures(options),
+        list(criteria),
         `Input:\n${inputText(given)}`,
         `Draft:\n${draftText(draft)}`,
         [`Score from 0 to 1: ${score}`, ...scores].join("\n"),

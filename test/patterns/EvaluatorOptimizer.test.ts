@@ -116,6 +116,39 @@ describe("EvaluatorOptimizer", () => {
     }).pipe(onEngine)
   )
 
+  it.effect("needs no score besides those of the criteria, and does not do without one where there are none", () =>
+    Effect.gen(function* () {
+      const scored = EvaluatorOptimizer.make("scored", {
+        criteria: [
+          { name: "facts", description: "Has facts", threshold: 0.5 },
+          { name: "style", description: "Has style", threshold: 0.5, weight: 3 }
+        ],
+        generate: (topic) => Effect.succeed(topic),
+        evaluate: () =>
+          Effect.succeed({
+            feedback: "",
+            criteria: [
+              { name: "facts", score: 0.6 },
+              { name: "style", score: 1 }
+            ]
+          }),
+        optimize: () => Effect.die("it passed")
+      })
+      const { passed, score } = yield* scored.evaluate("tea", "tea")
+      assert.deepStrictEqual([passed, score], [true, 0.9])
+      assert.strictEqual(yield* scored.execute("tea"), "tea")
+
+      const unscored = EvaluatorOptimizer.make("unscored", {
+        generate: (topic) => Effect.succeed(topic),
+        evaluate: () => Effect.succeed({ feedback: "", criteria: [] }),
+        optimize: () => Effect.die("it was not evaluated")
+      })
+      const error = yield* Effect.flip(unscored.execute("tea"))
+      const problems = [{ _tag: "InvalidScore", found: "undefined" }] as const
+      assert.deepStrictEqual(error, new EvaluatorOptimizer.InvalidEvaluation({ workflow: "unscored", problems }))
+    }).pipe(onEngine)
+  )
+
   it.effect("gives all phases the original input", () =>
     Effect.gen(function* () {
       const seen: Array<unknown> = []

@@ -84,6 +84,22 @@ describe("a judge that asks a model", () => {
     })
   )
 
+  it.effect("asks what the pattern's own evaluator asks, so that a prompt stands in one place", () =>
+    Effect.gen(function* () {
+      const { calls, layer } = yield* ScriptedModel.make([
+        ScriptedModel.object({ feedback: "", criteria: [{ name: "tone", score: 1 }] }, { times: 2 })
+      ])
+      const criteria = [{ name: "tone", description: "Friendly", threshold: 0.7 }]
+      const { evaluate } = EvaluatorOptimizer.make("polite", { criteria })
+      yield* Effect.all([
+        evaluate("Pay now.", "When?"),
+        Judge.model({ criteria: { tone: { description: "Friendly", threshold: 0.7 } } })("Pay now.", "When?")
+      ]).pipe(Effect.provide(layer))
+      const [own, judged] = yield* calls
+      assert.strictEqual(own.text, judged.text)
+    })
+  )
+
   it.effect("shows values of schemas as JSON", () =>
     Effect.gen(function* () {
       const { calls, layer } = yield* ScriptedModel.make([
