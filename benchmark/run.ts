@@ -5,30 +5,20 @@
  * rows, `--quick` makes one short round of each to see that it works; both only print. A contender that fails is named, shown as
  * failed, and makes the command fail.
  */
-import { execFile, execFileSync } from "node:child_process"
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
-import { createRequire } from "node:module"
-import { cpus, loadavg, platform, release, totalmem } from "node:os"
+import { execFile } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { loadavg } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs, promisify } from "node:util"
 import type { Measured, Metric, Row } from "./harness.ts"
 import { median } from "./harness.ts"
+import { installPeers, machine } from "./machine.ts"
 import { rows } from "./rows.ts"
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /** Once it took so long, another round of the same would not say more. */
 const onceMillis = 30_000
-
-const installPeers = () => {
-  const installed = here("node_modules/.package-lock.json")
-  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(here("package-lock.json")).mtimeMs) {
-    execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: here("."), stdio: "inherit" })
-  }
-  const own = createRequire(here("run.ts")).resolve("effect/package.json")
-  const baton = createRequire(here("../package.json")).resolve("effect/package.json")
-  if (own !== baton) throw new Error(`two copies of effect: ${own} and ${baton}`)
-}
 
 const measure = async (row: Row, contender: string, quick: boolean): Promise<Measured> => {
   const options = ["--conditions=baton-source", "--expose-gc", "--max-old-space-size=8192"]
@@ -111,21 +101,6 @@ const table = (row: Row, results: ReadonlyMap<string, Result>): string => {
   ].join("\n")
 }
 
-const version = (name: string): string => {
-  for (const folder of [here(`node_modules/${name}`), here(`../node_modules/${name}`)]) {
-    if (existsSync(folder)) return JSON.parse(readFileSync(`${folder}/package.json`, "utf8")).version
-  }
-  throw new Error(`${name} is not installed`)
-}
-
-const commit = (): string => {
-  const git = (...args: ReadonlyArray<string>) =>
-    execFileSync("git", args, { cwd: here(".."), encoding: "utf8" }).trim()
-  return `${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain", "src") === "" ? "" : " with changes in src"}`
-}
-
-const load = () => loadavg()[0]!.toFixed(1)
-
 const { values } = parseArgs({
   options: { only: { type: "string", multiple: true }, quick: { type: "boolean", default: false } }
 })
@@ -134,7 +109,7 @@ const unknown = values.only?.filter((name) => !names.includes(name)) ?? []
 if (unknown.length > 0) throw new Error(`no row "${unknown.join('", "')}"; there are ${names.join(", ")}`)
 
 installPeers()
-const loadBefore = load()
+const before = loadavg()[0]!
 const started = performance.now()
 const tables: Array<string> = []
 for (const row of rows) {
@@ -143,18 +118,16 @@ for (const row of rows) {
   process.stdout.write(`\n${text}\n\n`)
   tables.push(text)
 }
-const minutes = Math.round((performance.now() - started) / 60_000)
+const minutes = (performance.now() - started) / 60_000
 
 if (values.only === undefined && !values.quick) {
-  const peers = ["effect", "@langchain/langgraph", "@mastra/core", "xstate"].map((name) => `${name} ${version(name)}`)
+  const peers = ["effect", "@langchain/langgraph", "@mastra/core", "xstate"]
+  const where = machine(peers, { before, after: loadavg()[0]!, minutes })
   const report = `# Benchmark results
 
 Written by \`npm run bench\`. What each row measures, and what it does not, stands at the head of its file in \`rows/\`.
 
-- Baton ${version("effect-baton")}, commit ${commit()}; ${peers.join(", ")}
-- Node ${process.versions.node}, V8 ${process.versions.v8}, ${platform()} ${release()}
-- ${cpus()[0]!.model.trim()}, ${cpus().length} cores, ${format(totalmem() / 2 ** 30, 0)} GiB
-- Load of the machine before ${loadBefore}, after ${load()} (the benchmark itself is about 1); ${minutes} minutes
+${where.join("\n")}
 
 Every measurement has a process of its own; the contenders of a row take turns, the figures are medians of the rounds. Time is by
 the wall clock; "CPU µs" is the processor time of the main thread for the same, which other work on the machine disturbs less and

@@ -61,10 +61,11 @@ const unprivileged = Effect.fnUntraced(function* (native: string, folder: string
   return { native: copy, ids }
 })
 
-/** Starts a server, for as long as the scope lasts. */
-export const start = Effect.gen(function* () {
-  const given = process.env.DATABASE_URL
-  if (given !== undefined && given !== "") return given
+/** Starts a server with settings of its own, for as long as the scope lasts; it may tell what it logs. */
+export const startWith = Effect.fnUntraced(function* (
+  settings: ReadonlyArray<string>,
+  logged: (text: string) => void = () => {}
+) {
   yield* link
   const folder = yield* Effect.acquireRelease(
     Effect.promise(async () => {
@@ -98,15 +99,16 @@ export const start = Effect.gen(function* () {
   yield* Effect.sync(() => execFileSync(join(native, "bin/initdb"), initdb, { ...ids, cwd: folder, stdio: "pipe" }))
   yield* Effect.acquireRelease(
     Effect.callback<ChildProcess>((resume) => {
-      // Processes die in these tests, machines do not.
-      const flags = ["-c", "fsync=off", "-c", "max_connections=300", "-c", `unix_socket_directories=${data}`]
+      const all = [...settings, "max_connections=300", `unix_socket_directories=${data}`]
+      const flags = all.flatMap((setting) => ["-c", setting])
       const server = spawn(join(native, "bin/postgres"), ["-D", data, "-p", String(port), ...flags], {
         ...ids,
         cwd: folder,
         stdio: ["ignore", "ignore", "pipe"]
       })
       let log = ""
-      server.stderr!.on("data", (text) => {
+      server.stderr!.setEncoding("utf8").on("data", (text) => {
+        logged(text)
         log = (log + text).slice(-4000)
         if (log.includes("ready to accept connections")) resume(Effect.succeed(server))
       })
@@ -120,6 +122,13 @@ export const start = Effect.gen(function* () {
       })
   )
   return `postgres://postgres:password@127.0.0.1:${port}/postgres`
+})
+
+/** The server of `DATABASE_URL`, or one for as long as the scope lasts. */
+export const start = Effect.suspend(() => {
+  const given = process.env.DATABASE_URL
+  // Processes die in these tests, machines do not.
+  return given === undefined || given === "" ? startWith(["fsync=off"]) : Effect.succeed(given)
 })
 
 /** The server of this run of tests (`test/support/postgres.setup.ts`), or one of its own outside of it. */

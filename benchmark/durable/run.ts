@@ -1,0 +1,105 @@
+/**
+ * The durable benchmark: Baton and others that keep runs in PostgreSQL, side by side on one server with its default
+ * durability (every commit is synced), and Baton on SQLite.
+ *
+ * `npm run bench:durable` runs everything, which takes about ten minutes, and writes `benchmark/RESULTS-DURABLE.md`.
+ * `npm run bench:durable -- --quick` makes one short round to see that it works, `--only CONTENDER` (as often as wanted)
+ * measures some; both only print.
+ */
+import { execFile } from "node:child_process"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { loadavg, tmpdir } from "node:os"
+import { join } from "node:path"
+import { parseArgs, promisify } from "node:util"
+import { Effect } from "effect"
+import { installPeers, machine } from "../machine.ts"
+import { logSettings, readLog } from "./admin.ts"
+import { contenders, sqlite } from "./contenders.ts"
+import { type Found, type Parks, type Rates, report, type Statements } from "./report.ts"
+
+const here = (path: string) => join(import.meta.dirname, path)
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true }
+  }
+})
+
+interface Answer<A> {
+  readonly measured: A
+  readonly log: Record<string, ReadonlyArray<string>>
+}
+
+const program = Effect.gen(function* () {
+  const { database, startWith } = yield* Effect.promise(() => import("../../test/durability/postgres.ts"))
+  let log = ""
+  const server = yield* startWith([...logSettings], (text) => (log += text))
+
+  const measure = async <A>(scenario: string, contender: string): Promise<Answer<A>> => {
+    const folder = await mkdtemp(join(tmpdir(), "baton-bench-"))
+    try {
+      const url = contender === "sqlite" ? join(folder, "runs.sqlite") : await Effect.runPromise(database(server))
+      log = ""
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [
+          "--conditions=baton-source",
+          here("measure.ts"),
+          scenario,
+          contender,
+          url,
+          ...(values.quick ? ["--quick"] : [])
+        ],
+        { cwd: here(".."), timeout: 300_000, maxBuffer: 1 << 30 }
+      )
+      const answer: Answer<A> = JSON.parse(stdout.trim().split("\n").at(-1)!)
+      return contender === "sqlite" ? answer : { ...answer, log: Object.fromEntries(readLog(log)) }
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+
+  const names = [...Object.keys(contenders), "sqlite"].filter((name) => values.only?.includes(name) !== false)
+  const found = new Map<string, Found>(names.map((name) => [name, { rates: [], parks: [], statements: [] }]))
+  const failures = new Map<string, string>()
+  const round = <A>(scenario: string, keep: (found: Found, answer: Answer<A>) => void) =>
+    Effect.promise(async () => {
+      for (const name of names) {
+        if (failures.has(name)) continue
+        try {
+          const answer = await measure<A>(scenario, name)
+          keep(found.get(name)!, answer)
+          process.stderr.write(`${scenario}, ${name}: ${JSON.stringify(answer.measured)}\n`)
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error)
+          failures.set(name, reason.slice(0, 500))
+          process.stderr.write(`FAILED ${scenario}, ${name}: ${reason}\n`)
+        }
+      }
+    })
+  const rounds = values.quick ? 1 : 3
+  const before = loadavg()[0]!
+  const started = performance.now()
+  yield* round<Statements["counted"]>("statements", ({ statements }, { log, measured }) =>
+    statements.push({ counted: measured, log })
+  )
+  for (let i = 0; i < rounds; i++) yield* round<Rates>("rates", ({ rates }, { measured }) => rates.push(measured))
+  for (let i = 0; i < Math.min(2, rounds); i++) {
+    yield* round<Omit<Parks, "idle">>("park", ({ parks }, { log, measured }) =>
+      parks.push({ ...measured, idle: (log["idle"]?.length ?? 0) / measured.idleSeconds })
+    )
+  }
+  const minutes = (performance.now() - started) / 60_000
+  const packages = [...new Set(names.flatMap((name) => (contenders[name] ?? sqlite).packages))].filter(
+    (name) => name !== "effect-baton"
+  )
+  const text = report(found, failures, machine(packages, { before, after: loadavg()[0]!, minutes }))
+  if (values.quick || values.only !== undefined) process.stdout.write(text)
+  else yield* Effect.promise(() => writeFile(here("../RESULTS-DURABLE.md"), text))
+  if (failures.size > 0) process.exitCode = 1
+})
+
+installPeers()
+await Effect.runPromise(Effect.scoped(program))
+process.exit()
