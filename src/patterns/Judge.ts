@@ -9,6 +9,7 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as Models from "../services/Models.ts"
 import type { Boundary } from "../Workflow.ts"
 import type { Criterion, CriterionScore } from "./Evaluation.ts"
 import { askModel, evaluation, type Judge, judge } from "./evaluator.ts"
@@ -191,9 +192,7 @@ export interface DecisionOptions<Draft, Input> {
  * and made to classify and rate. Take `Judge.model` where somebody has to be told in words what to improve.
  * For choosing between routes the same holds: `Decision.classify` in the `classify` of a routing.
  *
- * **Gotchas**
- *
- * The calls are not those of a `LanguageModel`, so budgets and events do not count them.
+ * Calls count like those of a language model; `Models.instrumented` gives them a price.
  *
  * **Example** (Three levels)
  *
@@ -238,8 +237,11 @@ export const decisions = <Draft = string, Input = string>(
       ])
     )
   })
+  // The input is of the two schemas together, which their types do not say.
+  const decide = (input: any) =>
+    Effect.provideService(DecisionModel.decide(definition, { input }), Models.Purpose, "evaluate")
   return judge(criteria, (draft, input) =>
-    Effect.map(DecisionModel.decide(definition, { input: { input, draft } as any }), ({ answers }) => {
+    Effect.map(decide({ input, draft }), ({ answers }) => {
       const scores = measures.map(([name, { levels }]): CriterionScore => {
         const { label, rating } = answers[name]!
         const best = levels.at(-1)!

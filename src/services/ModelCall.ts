@@ -8,6 +8,7 @@
  * C3  A model is wrapped once, however often it is met.
  * C4  Of what is said to a model and what it says, only streamed text is told; no prompt, no key.
  */
+import type * as DecisionModel from "effect/ai/DecisionModel"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Telemetry from "effect/ai/Telemetry"
 import * as Cause from "effect/Cause"
@@ -23,7 +24,7 @@ import { describe, mainError } from "../internal/execution.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
 import { type Outcome, type Request, traced } from "./ModelSpan.ts"
 import { type CallOptions, generate, type Method, stream, wrap } from "./ModelWrapper.ts"
-import { costUsd, noTokens, type Price, type Tokens, tokensOf } from "./Price.ts"
+import { costUsd, noTokens, type Price, type Tokens, tokensOf, tokensOfDecision } from "./Price.ts"
 import { TextDeltas } from "./TextDeltas.ts"
 
 /** What is known of a model besides how to call it. */
@@ -48,6 +49,7 @@ export interface Registry {
 /** Keys of `effect/ai`, which is not loaded for their sake, and of the registry. */
 export const keys = {
   model: "effect/ai/LanguageModel",
+  decisionModel: "effect/ai/DecisionModel",
   modelName: "effect/ai/Model/ModelName",
   providerName: "effect/ai/Model/ProviderName",
   spanTransformer: "effect/ai/Telemetry/CurrentSpanTransformer",
@@ -151,8 +153,9 @@ export class Call {
     return this.responseModel ?? "unknown"
   }
 
-  request(output: Request["output"]): Request {
+  request(operation: Request["operation"], output: Request["output"]): Request {
     return {
+      operation,
       provider: this.about.provider,
       model: this.about.name ?? this.about.id,
       output,
@@ -175,8 +178,13 @@ export class Call {
   }
 
   sawResponse(response: unknown): void {
-    const content = (response as LanguageModel.GenerateTextResponse<any> | undefined)?.content
-    if (Array.isArray(content)) this.sawAll(content)
+    const { content, id, modelId, usage } = (response ?? {}) as Partial<
+      LanguageModel.GenerateTextResponse<any> & DecisionModel.DecideResponse<any>
+    >
+    if (Array.isArray(content)) return this.sawAll(content)
+    this.responseId = id
+    this.responseModel = modelId
+    if (usage !== undefined) this.tokens = tokensOfDecision(usage as DecisionModel.DecisionUsage)
   }
 }
 
@@ -290,10 +298,20 @@ const contextOf = (fiber: Fiber.Fiber<any, any>, call: Call, method: Method | "s
   } else if (own !== undefined) {
     context = withTransformer(context, own.given)
   }
+  return traceable(fiber, context, call, "chat", method === "generateObject" ? "json" : "text")
+}
+
+/** The context in which the call's span is known as one, if somebody traces. */
+export const traceable = (
+  fiber: Fiber.Fiber<any, any>,
+  context: Context.Context<never>,
+  call: Call,
+  operation: Request["operation"],
+  output: Request["output"] = "json"
+): Context.Context<never> => {
   const { tracer, tracerEnabled } = fiber.cache
   if (tracer === undefined || !tracerEnabled) return context
-  const request = call.request(method === "generateObject" ? "json" : "text")
-  return traced(context, tracer, request, (exit) => call.outcome(exit))
+  return traced(context, tracer, call.request(operation, output), (exit) => call.outcome(exit))
 }
 
 const withTransformer = (
@@ -312,18 +330,29 @@ const generated = (
   model: LanguageModel.LanguageModel,
   method: Method,
   options: CallOptions
-) => {
-  const previous = fiber.context
-  fiber.setContext(contextOf(fiber, call, method))
-  return Effect.onExitPrimitive(
+) =>
+  made(
+    fiber,
+    call,
     Effect.suspend(() => generate(model, method, options)),
-    (exit) => {
-      fiber.setContext(previous)
-      if (exit._tag === "Success") call.sawResponse(exit.value)
-      call.end(exit._tag === "Success" ? undefined : errorName(exit.cause))
-      return undefined
-    }
+    contextOf(fiber, call, method)
   )
+
+/** Makes a call in a context of its own, and tells how it ended. */
+export const made = <A, E, R>(
+  fiber: Fiber.Fiber<any, any>,
+  call: Call,
+  run: Effect.Effect<A, E, R>,
+  context: Context.Context<never>
+): Effect.Effect<A, E, R> => {
+  const previous = fiber.context
+  fiber.setContext(context)
+  return Effect.onExitPrimitive(run, (exit) => {
+    fiber.setContext(previous)
+    if (exit._tag === "Success") call.sawResponse(exit.value)
+    call.end(exit._tag === "Success" ? undefined : errorName(exit.cause))
+    return undefined
+  })
 }
 
 /** What a provider answered, told by its adapter: it counts even where a tool fails the call afterwards. */

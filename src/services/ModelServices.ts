@@ -1,13 +1,15 @@
 /**
  * The models among the services that executions run with.
  */
+import type * as DecisionModel from "effect/ai/DecisionModel"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Telemetry from "effect/ai/Telemetry"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { currentFrame, type Frame } from "../internal/frame.ts"
 import type { Host } from "../internal/host.ts"
-import { Call, instrument, keys, type Part, type Registry, standIns } from "./ModelCall.ts"
+import { instrumentDecisions } from "./DecisionCall.ts"
+import { type About, Call, instrument, keys, type Part, type Registry, standIns, withAbout } from "./ModelCall.ts"
 
 const registries = new WeakMap<Registry, Registry>()
 
@@ -21,13 +23,20 @@ const instrumentRegistry = (registry: Registry): Registry => {
   return known
 }
 
-/** Wraps the models among services. */
-export const instrumentModels = (services: Map<string, unknown>): void => {
+/** Wraps the models among services; `about` says more of them. */
+export const instrumentModels = (services: Map<string, unknown>, about?: About): void => {
   const model = services.get(keys.model) as LanguageModel.LanguageModel | undefined
+  const decisions = services.get(keys.decisionModel) as DecisionModel.DecisionModel | undefined
+  const name = services.get(keys.modelName) as string | undefined
+  const provider = services.get(keys.providerName) as string | undefined
   if (model !== undefined) {
-    const name = services.get(keys.modelName) as string | undefined
-    const provider = services.get(keys.providerName) as string | undefined
-    services.set(keys.model, instrument(model, { name, provider }))
+    const known = instrument(model, { name, provider })
+    services.set(keys.model, about === undefined ? known : withAbout(known, about))
+  }
+  if (decisions !== undefined) {
+    // Where there are both, the names are the language model's.
+    const named = model === undefined ? { name, provider, ...about } : about
+    services.set(keys.decisionModel, instrumentDecisions(decisions, named ?? {}))
   }
   const registry = services.get(keys.models) as Registry | undefined
   if (registry !== undefined) services.set(keys.models, instrumentRegistry(registry))

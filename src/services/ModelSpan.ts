@@ -11,6 +11,8 @@ import type { Tokens } from "./Price.ts"
 
 /** What is known of a call before it is made. */
 export interface Request {
+  /** `decide` is none of the conventions' own, which have no word for it. */
+  readonly operation: "chat" | "decide"
   readonly provider: string | undefined
   readonly model: string | undefined
   readonly output: "text" | "json"
@@ -59,9 +61,11 @@ export const traced = <R>(
   let found = false
   const own: Tracer.Tracer = {
     span: (options) => {
-      if (found || !options.name.startsWith("LanguageModel.")) return tracer.span(options)
+      if (found || !/^(?:Language|Decision)Model\./.test(options.name)) return tracer.span(options)
       found = true
-      const span = tracer.span({ ...options, name: request.model === undefined ? "chat" : `chat ${request.model}` })
+      const { model, operation } = request
+      const name = model === undefined ? operation : `${operation} ${model}`
+      const span = tracer.span({ ...options, kind: "client", name })
       describeRequest(span, request)
       const end = span.end.bind(span)
       // Usage and error are known when the span ends, and only there.
@@ -77,7 +81,7 @@ export const traced = <R>(
 }
 
 const describeRequest = (span: Tracer.Span, request: Request): void => {
-  span.attribute("gen_ai.operation.name", "chat")
+  span.attribute("gen_ai.operation.name", request.operation)
   if (request.provider !== undefined) span.attribute("gen_ai.provider.name", providerName(request.provider))
   if (request.model !== undefined) span.attribute("gen_ai.request.model", request.model)
   span.attribute("gen_ai.output.type", request.output)

@@ -168,6 +168,9 @@ const check = checker(
   })
 )
 
+const invalid = (id: string, { message, path, value }: NonNullable<ReturnType<typeof check>>): Error =>
+  new Error(`Invalid "${path}" of the model "${id}": ${message}, found ${value}`)
+
 const sharedRateLimiter: Effect.Effect<RateLimiter.RateLimiter> = Effect.flatMap(
   Effect.serviceOption(RateLimiter.RateLimiter),
   (given) =>
@@ -180,10 +183,7 @@ const sharedRateLimiter: Effect.Effect<RateLimiter.RateLimiter> = Effect.flatMap
 const build = (id: string, config: Config, rateLimiter: RateLimiter.RateLimiter) =>
   Effect.suspend(() => {
     const problem = check(config)
-    if (problem !== undefined) {
-      const { message, path, value } = problem
-      return Effect.die(new Error(`Invalid "${path}" of the model "${id}": ${message}, found ${value}`))
-    }
+    if (problem !== undefined) return Effect.die(invalid(id, problem))
     return Effect.map(source(config.model), ({ about, model }) =>
       limit(withAbout(model, { ...about, id, price: config.price }), id, config, rateLimiter)
     )
@@ -229,22 +229,33 @@ const built = (layer: Layer.Layer<LanguageModel.LanguageModel>): Effect.Effect<M
  */
 export const fromAiSdk = AiSdk.layer
 
+/** What the calls of a layer's models are told under, and what their tokens cost. */
+export interface Told {
+  /** Default: what the model calls itself. */
+  readonly id?: string | undefined
+  /** Default: nothing. */
+  readonly price?: Price | undefined
+}
+
 /**
- * The layer with its model wrapped, so that calls are counted and checked against the budget although it is provided
- * inside a body.
+ * The layer with its models wrapped, so that calls are counted and checked against the budget although it is provided
+ * inside a body; and the way to give a price to a model that stands in no `Models.layer`.
  *
  * **Details**
  *
  * Models in the context of the one who starts a run, and those of `Models.layer`, are wrapped already; wrapping twice
- * changes nothing. Outside of executions it makes no difference.
+ * changes nothing. Outside of executions it makes no difference. It holds for a `LanguageModel` and for a
+ * `DecisionModel`, whose calls count like any other.
  *
  * **Gotchas**
  *
- * A model that is provided inside a body without this is told and counted after it has answered, with a warning, but a
- * budget does not stop it, and its failed calls are not seen. To that end the context of a body has a span transformer
- * of `effect/ai`; it calls the one in the context of the starter, but hides one that only a model was built with.
+ * A `LanguageModel` that is provided inside a body without this is told and counted after it has answered, with a
+ * warning, but a budget does not stop it, and its failed calls are not seen; a `DecisionModel` is not seen at all. To
+ * that end the context of a body has a span transformer of `effect/ai`; it calls the one in the context of the starter,
+ * but hides one that only a model was built with.
  *
- * A `LanguageModel` of your own that calls a wrapped one is a call of its own, beside the one it makes.
+ * A `LanguageModel` of your own that calls a wrapped one is a call of its own, beside the one it makes. Of a decision
+ * that fails, tokens are not known.
  *
  * **Example** (A model for one part of a body)
  *
@@ -254,18 +265,21 @@ export const fromAiSdk = AiSdk.layer
  * import { LanguageModel } from "effect/ai"
  * import { Models, Step } from "effect-baton"
  *
- * const Large = Models.instrumented(Models.fromAiSdk(openai("gpt-5")))
+ * const Large = Models.instrumented(Models.fromAiSdk(openai("gpt-5")), {
+ *   id: "large",
+ *   price: { inputPerMillion: 1.25, outputPerMillion: 10 }
+ * })
  *
  * const check = Step.make("check", {
  *   run: LanguageModel.generateText({ prompt: "Is it so?" }).pipe(Effect.provide(Large))
  * })
  * ```
  */
-export const instrumented = <ROut, E, R>(
-  layer: Layer.Layer<ROut | LanguageModel.LanguageModel, E, R>
-): Layer.Layer<ROut | LanguageModel.LanguageModel, E, R> =>
+export const instrumented = <ROut, E, R>(layer: Layer.Layer<ROut, E, R>, told: Told = {}): Layer.Layer<ROut, E, R> =>
   Layer.flatMap(layer, (context) => {
+    const problem = check(told)
+    if (problem !== undefined) return Layer.effectContext(Effect.die(invalid(told.id ?? "instrumented", problem)))
     const services = new Map(context.mapUnsafe)
-    instrumentModels(services)
-    return Layer.succeedContext(Context.makeUnsafe<ROut | LanguageModel.LanguageModel>(services))
+    instrumentModels(services, told)
+    return Layer.succeedContext(Context.makeUnsafe<ROut>(services))
   })

@@ -1,6 +1,7 @@
 /**
  * What tokens cost.
  */
+import type * as DecisionModel from "effect/ai/DecisionModel"
 import type * as Response from "effect/ai/Response"
 import * as Schema from "effect/Schema"
 import { Amount } from "../internal/schema.ts"
@@ -62,6 +63,13 @@ export const tokensOf = (usage: Response.Usage): Tokens => {
     reasoning
   }
 }
+
+/** The tokens of a decision model's answer. */
+export const tokensOfDecision = ({ inputTokens, outputTokens }: DecisionModel.DecisionUsage): Tokens => ({
+  ...noTokens,
+  input: count(inputTokens),
+  output: count(outputTokens)
+})
 
 /** What tokens cost, in US dollars; 0 without a price. */
 export const costUsd = (price: Price | undefined, tokens: Tokens): number => {
