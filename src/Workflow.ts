@@ -14,6 +14,7 @@ import { bodyFrame, type Current } from "./internal/frame.ts"
 import { inline } from "./internal/inline.ts"
 import { merge, RunImpl, type Starter } from "./internal/run.ts"
 import { checker } from "./internal/schema.ts"
+import type { ErrorHint, InputHint, Nothing, OutputHint, Text } from "./internal/unsaid.ts"
 import type { Run, RunOptions } from "./Run.ts"
 import { InvalidInput, InvalidOutput, isRunError, type RunError } from "./RunError.ts"
 import { Engine } from "./services/Engine.ts"
@@ -94,22 +95,24 @@ export type InferWorkflowOutput<W> = Output<W>
 /** What an execution provides to its body. */
 export type Provided = Current | Scope.Scope
 
-/** What makes a workflow. */
-export interface Options<Input, Output, Error, R> {
+/** What makes a workflow. All its types but `R` come from its schemas. */
+export interface Options<In extends Boundary<any>, Out extends Boundary<any>, Err extends Boundary<any>, R> {
   /** What it does, in a sentence; models that choose between workflows read it. Default: none. */
   readonly description?: string | undefined
   /** Schema of the input. Default: `Schema.String`. */
-  readonly input?: Boundary<Input> | undefined
+  readonly input?: In | undefined
   /** Schema of the output. Default: `Schema.String`. */
-  readonly output?: Boundary<Output> | undefined
+  readonly output?: Out | undefined
   /** Schema of the errors the body may fail with. Default: `Schema.Never`. */
-  readonly error?: Boundary<Error> | undefined
+  readonly error?: Err | undefined
   /** Options of its runs, unless a run overrides them. Default: none. */
-  readonly defaults?: RunOptions<NoInfer<Output>, NoInfer<Error>> | undefined
+  readonly defaults?: RunOptions<Out["Type"], Err["Type"]> | undefined
   /** Version of the body; durable runs go on only under the version they began with. Default: none. */
   readonly version?: string | undefined
   /** The body. Each attempt has a `Scope` of its own, closed when the attempt ends. */
-  readonly run: (input: NoInfer<Input>) => Effect.Effect<NoInfer<Output>, NoInfer<Error> | RunError, R>
+  readonly run:
+    | ((input: In["Type"]) => Effect.Effect<Out["Type"] | OutputHint<Out>, Err["Type"] | RunError | ErrorHint<Err>, R>)
+    | InputHint<In>
 }
 
 /**
@@ -239,8 +242,9 @@ const executeRun = (run: RunImpl): Effect.Effect<any, any, any> =>
  *
  * **Details**
  *
- * `input` and `output` default to text, `error` to none. The body may fail with the workflow's errors and with what an
- * inner `call` fails with as a run. What it needs besides the execution itself and a `Scope` is needed by `start`.
+ * `input` and `output` default to text, `error` to none: the types are those of the schemas, wherever the workflow is
+ * used. The body may fail with the workflow's errors and with what an inner `call` fails with as a run. What it needs
+ * besides the execution itself and a `Scope` is needed by `start`.
  *
  * **Example** (A typed workflow)
  *
@@ -263,10 +267,15 @@ const executeRun = (run: RunImpl): Effect.Effect<any, any, any> =>
  * await Effect.runPromise(weather.execute({ city: "Oslo" }).pipe(Effect.provide(Engine.layerMemory))) // => { celsius: 4 }
  * ```
  */
-export const make = <Input = string, Output = string, Error = never, R = never>(
+export const make = <
+  In extends Boundary<any> = Text,
+  Out extends Boundary<any> = Text,
+  Err extends Boundary<any> = Nothing,
+  R = never
+>(
   name: string,
-  options: Options<Input, Output, Error, R>
-): Workflow<Input, Output, Error, Exclude<R, Provided>> =>
+  options: Options<In, Out, Err, R>
+): Workflow<In["Type"], Out["Type"], Err["Type"], Exclude<R, Provided>> =>
   new WorkflowImpl({
     name,
     description: options.description,
@@ -275,7 +284,7 @@ export const make = <Input = string, Output = string, Error = never, R = never>(
     output: options.output ?? Schema.String,
     error: options.error ?? Schema.Never,
     defaults: (options.defaults ?? {}) as RunOptions,
-    body: options.run
+    body: options.run as Definition["body"]
   })
 
 const derive = (self: Any, changes: Partial<Definition>): WorkflowImpl =>
@@ -315,15 +324,15 @@ const untyped = ({ onComplete: _onComplete, onFailed: _onFailed, ...defaults }: 
  * ```
  */
 export const map: {
-  <Output, B = string>(
-    f: (output: Output) => B,
-    output?: Boundary<B>
-  ): <Input, Error, R>(self: Workflow<Input, Output, Error, R>) => Workflow<Input, B, Error, R>
-  <Input, Output, Error, R, B = string>(
+  <Output, Out extends Boundary<any> = Text>(
+    f: (output: Output) => Out["Type"] | OutputHint<Out>,
+    output?: Out
+  ): <Input, Error, R>(self: Workflow<Input, Output, Error, R>) => Workflow<Input, Out["Type"], Error, R>
+  <Input, Output, Error, R, Out extends Boundary<any> = Text>(
     self: Workflow<Input, Output, Error, R>,
-    f: (output: Output) => B,
-    output?: Boundary<B>
-  ): Workflow<Input, B, Error, R>
+    f: (output: Output) => Out["Type"] | OutputHint<Out>,
+    output?: Out
+  ): Workflow<Input, Out["Type"], Error, R>
 } = dual(
   (args) => isWorkflow(args[0]),
   (self: Any, f: (output: any) => any, output?: Boundary<any>): Workflow<any, any, any, any> =>
@@ -354,15 +363,15 @@ export const map: {
  * ```
  */
 export const mapError: {
-  <Error, E2>(
-    f: (error: Error) => E2,
-    error: Boundary<E2>
-  ): <Input, Output, R>(self: Workflow<Input, Output, Error, R>) => Workflow<Input, Output, E2, R>
-  <Input, Output, Error, R, E2>(
+  <Error, Err extends Boundary<any>>(
+    f: (error: Error) => Err["Type"],
+    error: Err
+  ): <Input, Output, R>(self: Workflow<Input, Output, Error, R>) => Workflow<Input, Output, Err["Type"], R>
+  <Input, Output, Error, R, Err extends Boundary<any>>(
     self: Workflow<Input, Output, Error, R>,
-    f: (error: Error) => E2,
-    error: Boundary<E2>
-  ): Workflow<Input, Output, E2, R>
+    f: (error: Error) => Err["Type"],
+    error: Err
+  ): Workflow<Input, Output, Err["Type"], R>
 } = dual(
   (args) => isWorkflow(args[0]),
   (self: Any, f: (error: any) => any, error: Boundary<any>): Workflow<any, any, any, any> =>
@@ -390,15 +399,15 @@ export const mapError: {
  * ```
  */
 export const contramap: {
-  <Input, Input2 = string>(
-    f: (input: Input2) => Input,
-    input?: Boundary<Input2>
-  ): <Output, Error, R>(self: Workflow<Input, Output, Error, R>) => Workflow<Input2, Output, Error, R>
-  <Input, Output, Error, R, Input2 = string>(
+  <Input, In extends Boundary<any> = Text>(
+    f: ((input: In["Type"]) => Input) | InputHint<In>,
+    input?: In
+  ): <Output, Error, R>(self: Workflow<Input, Output, Error, R>) => Workflow<In["Type"], Output, Error, R>
+  <Input, Output, Error, R, In extends Boundary<any> = Text>(
     self: Workflow<Input, Output, Error, R>,
-    f: (input: Input2) => Input,
-    input?: Boundary<Input2>
-  ): Workflow<Input2, Output, Error, R>
+    f: ((input: In["Type"]) => Input) | InputHint<In>,
+    input?: In
+  ): Workflow<In["Type"], Output, Error, R>
 } = dual(
   (args) => isWorkflow(args[0]),
   (self: Any, f: (input: any) => any, input?: Boundary<any>): Workflow<any, any, any, any> =>

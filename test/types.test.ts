@@ -148,6 +148,96 @@ describe("inference", () => {
     Workflow.make("wrong input", { input: Schema.Number, run: (n: string) => Effect.succeed(n) })
   })
 
+  it("the types are those of the schemas, not of the place where a workflow is used", () => {
+    // @ts-expect-error: without a schema the output is text
+    const output: Workflow.Workflow<string, number> = Workflow.make("w", { run: () => Effect.succeed("") })
+    // @ts-expect-error: a number in the body is no reason for another output
+    Workflow.make<Schema.String, Schema.String, Schema.Never, never>("w", { run: () => Effect.succeed(1) })
+    // @ts-expect-error: without a schema the input is text
+    const input: Workflow.Workflow<number, string> = Workflow.make("w", { run: () => Effect.succeed("") })
+    // @ts-expect-error: types are no schemas
+    Workflow.make<number, number>("w", { run: (n) => Effect.succeed(n) })
+    // @ts-expect-error: a mapped output is text, unless a schema says otherwise
+    Workflow.map(plain, (text) => text.length)
+    // @ts-expect-error: so it is in a pipe
+    plain.pipe(Workflow.map((text) => text.length))
+    // @ts-expect-error: the schema describes one of the two errors only
+    Workflow.mapError(plain, () => new Boom() as Boom | DeployFailed, Boom)
+    // @ts-expect-error: an input is text, unless a schema says otherwise
+    Workflow.contramap(plain, (n: number) => String(n))
+    // @ts-expect-error: so it is in a pipe
+    plain.pipe(Workflow.contramap((n: number) => String(n)))
+    expectTypeOf(plain.pipe(Workflow.contramap((text) => text.trim()))).toEqualTypeOf<
+      Workflow.Workflow<string, string>
+    >()
+    assert.isDefined([output, input])
+  })
+
+  it("a body may be an arrow, a fnUntraced or a fn, with its parameter annotated or not", () => {
+    const Order = Schema.Struct({ item: Schema.String, count: Schema.Number })
+    const expected = expectTypeOf<Workflow.Workflow<typeof Order.Type, number>>()
+    const arrow = Workflow.make("w", { input: Order, output: Schema.Number, run: ({ count }) => Effect.succeed(count) })
+    expected.toEqualTypeOf<typeof arrow>()
+    const untraced = Workflow.make("w", {
+      input: Order,
+      output: Schema.Number,
+      run: Effect.fnUntraced(function* ({ count }) {
+        return yield* Effect.succeed(count + 1)
+      })
+    })
+    expected.toEqualTypeOf<typeof untraced>()
+    const traced = Workflow.make("w", {
+      input: Order,
+      output: Schema.Number,
+      run: Effect.fn("w")(function* ({ count }) {
+        return yield* Effect.succeed(count + 1)
+      })
+    })
+    expected.toEqualTypeOf<typeof traced>()
+    const annotated = Workflow.make("w", {
+      input: Order,
+      output: Schema.Number,
+      run: (order: { readonly item: string }) => Effect.succeed(order.item.length)
+    })
+    expected.toEqualTypeOf<typeof annotated>()
+    const text = Workflow.make("w", {
+      run: Effect.fnUntraced(function* (prompt) {
+        return yield* Effect.succeed(prompt.trim())
+      })
+    })
+    expectTypeOf(text).toEqualTypeOf<Workflow.Workflow<string, string>>()
+    const wider = Workflow.make("w", { run: (given: string | number) => Effect.succeed(String(given)) })
+    expectTypeOf(wider).toEqualTypeOf<Workflow.Workflow<string, string>>()
+    // @ts-expect-error: give `input` a schema
+    Workflow.make("w", { run: (n: number) => Effect.succeed(String(n)) })
+    Workflow.make("w", {
+      // @ts-expect-error: give `input` a schema
+      run: Effect.fnUntraced(function* (n: number) {
+        return yield* Effect.succeed(String(n))
+      })
+    })
+    // @ts-expect-error: the schema has no such item
+    Workflow.make("w", { input: Order, run: (order: { readonly item: number }) => Effect.succeed(`${order.item}`) })
+  })
+
+  it("a workflow made of a schema that is not known yet has its types", () => {
+    const first = <A>(item: Workflow.Boundary<A>) =>
+      Workflow.make("first", {
+        input: Schema.NonEmptyArray(item),
+        output: item,
+        run: ([head]) => Effect.succeed(head)
+      })
+    expectTypeOf(first(Schema.Date)).toEqualTypeOf<Workflow.Workflow<readonly [Date, ...Array<Date>], Date>>()
+    const same = <S extends Schema.Codec<{ readonly id: string }>>(schema: S) =>
+      Workflow.make("same", { input: schema, output: schema, run: (value) => Effect.succeed(value) })
+    expectTypeOf(same(Schema.Struct({ id: Schema.String, n: Schema.Number })).call)
+      .parameter(0)
+      .toEqualTypeOf<{
+        readonly id: string
+        readonly n: number
+      }>()
+  })
+
   it("callbacks of options know the output and the error", () => {
     needy.run("", {
       onComplete: (output) => {
