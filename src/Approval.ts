@@ -47,13 +47,16 @@ export interface ApprovalOptions {
   readonly approvers?: ReadonlyArray<string> | undefined
   /** How many different people must say yes. Default: 1. */
   readonly requiredApprovals?: number | undefined
+  /** Reasons that do something, and what, such as `{ always: "do not ask again" }`: channels offer them. Default: none. */
+  readonly reasons?: Readonly<Record<string, string>> | undefined
 }
 
 const fields = Schema.Struct({
   timeout: Schema.optional(DurationInput),
   autoApproveOnTimeout: Schema.optional(Schema.Boolean),
   approvers: Schema.optional(Schema.Array(Schema.NonEmptyString)),
-  requiredApprovals: Schema.optional(Count(1))
+  requiredApprovals: Schema.optional(Count(1)),
+  reasons: Schema.optional(Schema.Record(Schema.NonEmptyString, Schema.String))
 })
 
 /**

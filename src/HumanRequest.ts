@@ -37,6 +37,8 @@ export const ApprovalRequest = Schema.TaggedStruct("Approval", {
   ...common,
   approvers: Schema.optionalKey(Schema.Array(Schema.String)),
   requiredApprovals: Schema.Int,
+  /** Reasons of an answer that do something, and what: a page can draw a button for each. */
+  reasons: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   responses: Schema.Array(Approval)
 })
 

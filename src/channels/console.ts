@@ -32,6 +32,7 @@ const header = (request: HumanRequest, nowMillis: number): string => {
   if (request._tag === "Approval") {
     if (request.approvers !== undefined) about.push(`may answer: ${request.approvers.join(", ")}`)
     if (request.requiredApprovals > 1) about.push(`${request.requiredApprovals} must say yes`)
+    for (const [reason, does] of Object.entries(request.reasons ?? {})) about.push(`"y ${reason}" to ${does}`)
   } else {
     about.push(`expects ${shapeOf(request.jsonSchema)}`)
   }

@@ -132,7 +132,7 @@ export class PendingApproval extends Base {
   }
 
   toRequest(): ApprovalRequest {
-    const { approvers, requiredApprovals = 1 } = this.options
+    const { approvers, reasons, requiredApprovals = 1 } = this.options
     const request: ApprovalRequest = {
       _tag: "Approval",
       id: this.id,
@@ -144,8 +144,13 @@ export class PendingApproval extends Base {
       requiredApprovals,
       responses: this.responses
     }
-    if (approvers === undefined && this.timeoutMillis === undefined) return request
-    return { ...request, ...this.expiry, ...(approvers === undefined ? {} : { approvers }) }
+    if (approvers === undefined && reasons === undefined && this.timeoutMillis === undefined) return request
+    return {
+      ...request,
+      ...this.expiry,
+      ...(approvers === undefined ? {} : { approvers }),
+      ...(reasons === undefined ? {} : { reasons })
+    }
   }
 
   /** Takes up the answers that were given before. */

@@ -104,7 +104,7 @@ type Services<TK, R> = Exclude<LanguageModel.LanguageModel | tools.ServicesOf<TK
  * sees. Tools run in the run's own fibers, so a tool may ask people, and a cancel ends it.
  *
  * A call that needs approval waits for a yes, with its arguments shown; several wait side by side. The reason of a no is
- * what the model sees as the result. A yes may have the reason `Agent.always` or `Agent.edit`.
+ * what the model sees as the result. A yes may have the reason `Agent.always` or `Agent.edit`, which the request offers.
  *
  * **Gotchas**
  *

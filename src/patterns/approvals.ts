@@ -1,7 +1,7 @@
 /**
  * Tools that a person must agree to. A request is an approval, so that every channel can ask it, approvers, quorums and
- * timeouts hold as for any other, and a plain yes or no answers it; the two other things a person may want are words in
- * the reason of a yes. New arguments have a request of their own, whose schema is the tool's: a page can draw its form,
+ * timeouts hold as for any other, and a plain yes or no answers it; the two other things a person may want are reasons of
+ * a yes, which the request names for channels to offer. New arguments have a request of their own, whose schema is the tool's: a page can draw its form,
  * and arguments that do not fit are refused to the one who gives them.
  */
 
@@ -132,17 +132,18 @@ export const permit = (
   })
 }
 
+const reasons = {
+  [always]: "say yes to all further calls of this tool in this run",
+  [edit]: "change the arguments first"
+}
+
 const ask = (agent: string, tool: Tool.Any, call: ToolCall, key: string) =>
   Effect.gen(function* () {
     const allowed = yield* allowance(agent, tool.name)
     if (Deferred.isDoneUnsafe(allowed)) return { granted: true, call } as const
     const shown = JSON.stringify(call.params, undefined, 2)
     const approval = yield* Effect.raceFirst(
-      Execution.waitForApproval(
-        `Call the tool "${tool.name}" with these arguments?\n${shown}\n` +
-          `(A yes with the reason "${always}" holds for the rest of the run, one with "${edit}" lets you change the arguments.)`,
-        { key }
-      ),
+      Execution.waitForApproval(`Call the tool "${tool.name}" with these arguments?\n${shown}`, { key, reasons }),
       Effect.as(Deferred.await(allowed), undefined)
     )
     if (approval?.approved === false) {

@@ -75,6 +75,24 @@ describe("the console", () => {
     }).pipe(Effect.provide(Engine.layerMemoryWith({ keepSettled: 0 })))
   )
 
+  it.effect("says which reasons do something, and how to give one", () =>
+    Effect.gen(function* () {
+      const { look, terminal, type } = yield* makeTerminal
+      const reasons = { always: "not be asked again" }
+      const offer = Workflow.make("offer", {
+        run: (message) =>
+          Effect.map(Execution.waitForApproval(message, { reasons }), (a) => `${a.approved} ${a.reason}`)
+      })
+      const execution = yield* start(offer, "Pay?", terminal)
+      assert.strictEqual(
+        yield* look,
+        '\n? Pay?\n  offer (run_1) asks at approval\n  "y always" to not be asked again\n  y or n, then a reason if you like > '
+      )
+      yield* type("y always")
+      assert.strictEqual(yield* execution.result, "true always")
+    }).pipe(Effect.provide(Engine.layerMemory))
+  )
+
   it.effect("asks one person after the other for their names until there is a quorum", () =>
     Effect.gen(function* () {
       const { look, terminal, type } = yield* makeTerminal

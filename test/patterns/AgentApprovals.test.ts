@@ -65,9 +65,11 @@ describe("tools that need approval", () => {
         assert.deepStrictEqual(log, [])
         const [request] = yield* execution.requests
         assert.deepStrictEqual(
-          [request._tag, request.path, request.message.split("\n(")[0]],
+          [request._tag, request.path, request.message],
           ["Approval", "turn/1/approval/call_1", 'Call the tool "pay" with these arguments?\n{\n  "euros": "50"\n}']
         )
+        // How the reasons are shown, and how a person gives one, is the channel's matter.
+        assert.deepStrictEqual(request._tag === "Approval" && Object.keys(request.reasons ?? {}), ["always", "edit"])
         yield* execution.approve(request.id, { by: "ada" })
         assert.strictEqual(yield* execution.result, "Paid.")
         assert.deepStrictEqual(log, ["pay 50"])

@@ -50,6 +50,7 @@ export const toStoredRequest = (request: Pending) => {
         ? {
             approvers: shown.approvers,
             requiredApprovals: shown.requiredApprovals,
+            reasons: shown.reasons,
             autoApproveOnTimeout: (request as PendingApproval).options.autoApproveOnTimeout
           }
         : { jsonSchema: shown.jsonSchema }
