@@ -21,7 +21,7 @@ import type { Boundary } from "./Workflow.ts"
 export interface Options<A, E, R, T extends Duration.Input | undefined = undefined> {
   /** Schema of the result, for durable engines. Default: the result must be plain JSON. */
   readonly output?: Boundary<A> | undefined
-  /** Schema of the errors, for durable engines. Default: errors are plain JSON too. */
+  /** Schema of the errors, for durable engines. Default: see the details of `make`. */
   readonly error?: Boundary<E> | undefined
   /** Tells steps of one name apart that run at the same time; stands in the path as `name/key`. Default: none. */
   readonly key?: string | undefined
@@ -62,6 +62,12 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>("effect-baton
  * Its identity is its path: the names of the scopes around it and its own; later uses of a path are numbered `#2`, `#3`.
  * A paused execution holds its body here. Where the engine is durable, a result that was recorded is not computed again.
  * Fails with `BudgetExceeded` when the run may start no more steps.
+ *
+ * What a body sees of an error on a durable engine is what it sees of it after a restart. An error that the step's `error`
+ * schema describes, or the one of a workflow around it, is what it was; so are plain JSON and the errors of JavaScript
+ * (`TypeError`) and of Effect (`Cause.TimeoutError`). Of any other, such as an undeclared `Data.TaggedError`, the body sees
+ * its tag, name, message and those fields that are plain JSON, but not its class: `Effect.catchTag` finds it, `instanceof`
+ * does not, and a warning says what is left out. Declare it with `error`, or handle it inside of the step.
  *
  * **Gotchas**
  *

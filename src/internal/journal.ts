@@ -2,7 +2,8 @@
  * What an execution needs of a durable engine: the place where everything that happens is written down, and where a
  * replay finds what happened before. Executions in memory have none, and pay one check where a hook stands.
  */
-import type * as Context from "effect/Context"
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -13,10 +14,22 @@ import type { Frame } from "./frame.ts"
 import type { Pending, Settlement } from "./request.ts"
 import type { RunImpl } from "./run.ts"
 
+/** A workflow that is called inline, and the one that it is called in. */
+export interface Call {
+  readonly error: Boundary<any>
+  readonly outer: Call | undefined
+}
+
+/** The workflows that are called around a piece of a body: their schemas describe its errors, too. */
+export const Calls = Context.Reference<Call | undefined>("effect-baton/Execution/Calls", {
+  defaultValue: () => undefined
+})
+
 /** How a step's end is written down. */
 export interface StepCodec {
   readonly output?: Boundary<any> | undefined
   readonly error?: Boundary<any> | undefined
+  readonly calls?: Call | undefined
 }
 
 export interface Journal {
@@ -40,6 +53,8 @@ export interface Journal {
   readonly reusable: (path: string, codec: StepCodec | undefined) => Exit.Exit<any, any> | undefined
   /** Whether a step of this attempt began before, and was cut off. */
   readonly hasBegun: (path: string) => boolean
+  /** What a body is told of a step's failure: what a replay would tell it. */
+  readonly told: (frame: Frame, cause: Cause.Cause<any>, codec: StepCodec | undefined) => Effect.Effect<never, any>
   /** Writes the end of a step down; ends when it is on disk. */
   readonly stepEnded: (
     frame: Frame,

@@ -2,6 +2,7 @@
  * Steps, requests and children where the engine is durable: what is recorded is taken from the journal, whatever else
  * holds the body; what is not is done, and written down before the body goes on.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -9,7 +10,7 @@ import type { BudgetExceeded } from "../Budget.ts"
 import { Tag } from "./eventLog.ts"
 import { duplicate, type ExecutionImpl } from "./execution.ts"
 import type { Frame } from "./frame.ts"
-import type { Journal, StepCodec } from "./journal.ts"
+import { Calls, type Journal, type StepCodec } from "./journal.ts"
 import { Visit } from "./visit.ts"
 
 type Control = (work: Effect.Effect<any, any, any>) => Effect.Effect<any, any, any>
@@ -22,10 +23,11 @@ export const step = <A, E, R>(
   key: string | undefined,
   work: Effect.Effect<A, E, R>,
   control: Control | undefined,
-  codec: StepCodec | undefined
+  schemas: StepCodec | undefined
 ): Effect.Effect<A, E | BudgetExceeded, R> => {
   const visit = new Visit()
   let startedAt = 0
+  let codec = schemas
 
   const begin = (fiber: Fiber.Fiber<unknown, unknown>, child: Frame): Effect.Effect<A, E | BudgetExceeded, R> => {
     if (!execution.isLive(frame)) return Effect.interrupt
@@ -47,7 +49,8 @@ export const step = <A, E, R>(
     journal.inFlight++
     visit.enter(fiber, child, "step")
     const tried = execution.intercepted(work, child)
-    return journal.stepContext(control === undefined ? tried : (control(tried) as Effect.Effect<A, E, R>))
+    const controlled = control === undefined ? tried : (control(tried) as Effect.Effect<A, E, R>)
+    return Effect.catchCause(journal.stepContext(controlled), (cause) => journal.told(child, cause, codec))
   }
 
   return Effect.onExitPrimitive(
@@ -56,6 +59,8 @@ export const step = <A, E, R>(
       const child = frame.enter(name, key, execution.now())
       if (child === undefined) return duplicate("step", frame, name, key)
       visit.take(child)
+      const calls = Context.get(fiber.context, Calls)
+      if (calls !== undefined) codec = { output: schemas?.output, error: schemas?.error, calls }
       const known = journal.stepResult(child.path, codec)
       if (known !== undefined) return known
       if (journal.frozen) return journal.stall

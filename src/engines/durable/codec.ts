@@ -15,27 +15,12 @@ import * as SchemaParser from "effect/SchemaParser"
 import { BudgetExceeded } from "../../Budget.ts"
 import { InputTimedOut } from "../../HumanRequest.ts"
 import type { StepCodec } from "../../internal/journal.ts"
-import { problem, show } from "../../internal/schema.ts"
+import { problem } from "../../internal/schema.ts"
 import { RunError, RunSettled } from "../../RunError.ts"
 import { StepTimedOut } from "../../Step.ts"
 import type { Any, Boundary } from "../../Workflow.ts"
-
-/** A value that could not be written down, and why. */
-export class NotStorable {
-  readonly at: string
-  readonly problem: string
-  readonly value: string
-
-  constructor(at: string, problem: string, value: unknown) {
-    this.at = at
-    this.problem = problem
-    this.value = show(value)
-  }
-
-  describe(what: string): string {
-    return `${what} can not be stored${this.at === "" ? "" : `, at "${this.at}"`}: ${this.problem}, found ${this.value}`
-  }
-}
+import { NotStorable, plain } from "./plain.ts"
+import { fromStoredError, type StoredError, toStoredError } from "./storedError.ts"
 
 type Json = (value: unknown) => Result.Result<unknown, SchemaIssue.Issue>
 
@@ -108,90 +93,81 @@ const masked = (value: unknown): unknown => {
   return copy
 }
 
-/** What keeps a value from being plain JSON. */
-const impurity = (value: unknown, path: string, seen: Set<object>): NotStorable | undefined => {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-    case "undefined":
-      return undefined
-    case "number":
-      return Number.isFinite(value) ? undefined : new NotStorable(path, "Expected a finite number", value)
-    case "object":
-      break
-    default:
-      return new NotStorable(path, "Expected plain JSON", value)
-  }
-  if (value === null) return undefined
-  if (seen.has(value)) return new NotStorable(path, "Expected plain JSON without cycles", "a cycle")
-  const prototype = Object.getPrototypeOf(value)
-  const isPlain = Array.isArray(value) || prototype === Object.prototype || prototype === null
-  if (!isPlain) {
-    const name = prototype.constructor?.name ?? "an object"
-    return new NotStorable(path, `Expected plain JSON, or a schema that describes a ${name}`, value)
-  }
-  seen.add(value)
-  for (const key in value) {
-    const found = impurity((value as Record<string, unknown>)[key], path === "" ? key : `${path}.${key}`, seen)
-    if (found !== undefined) return found
-  }
-  seen.delete(value)
-  return undefined
-}
-
-const plain = (value: unknown): { readonly json: unknown } | NotStorable =>
-  impurity(value, "", new Set()) ?? { json: value }
-
-/** How something ended, as it is stored: a value, an error and by which schema it is read, or a defect. */
+/**
+ * How something ended, as it is stored: a value, a defect, an interrupt, or an error and by which schema it is read. Of the
+ * workflows that were called around a step, `at` says which, from the inside; the run's own has none.
+ */
 export type Stored =
   | { readonly v?: unknown }
-  | { readonly e: unknown; readonly by: "step" | "workflow" | "run" | "plain" | "error" }
+  | {
+      readonly e?: unknown
+      readonly by: "step" | "workflow" | "run" | "plain" | "error"
+      readonly at?: number
+    }
   | { readonly d: StoredError }
   | { readonly i: true }
 
-interface StoredError {
-  readonly name: string
-  readonly message: string
-  readonly fields?: Record<string, unknown>
-}
-
 const commonErrors = Schema.Union([RunError, StepTimedOut, InputTimedOut, RunSettled, BudgetExceeded])
 
-const encodeError = (error: unknown, definition: Any, codec: StepCodec | undefined): Stored => {
-  for (const [by, schema] of [
-    ["step", codec?.error],
-    ["workflow", definition.error],
-    ["run", commonErrors]
-  ] as const) {
-    if (schema === undefined) continue
+/** An error as it is stored, and what of it is lost by that. */
+interface EncodedError {
+  readonly stored: Stored
+  readonly lost: ReadonlyArray<string>
+}
+
+const nothing: ReadonlyArray<string> = []
+
+const encodeError = (error: unknown, definition: Any, codec: StepCodec | undefined): EncodedError => {
+  const by = (by: "step" | "workflow" | "run", schema: Boundary<any> | undefined, at?: number) => {
+    if (schema === undefined) return undefined
     const codec = compile(schema)
     const encoded = encodeBy(codec, codec.isSecret ? masked(error) : error)
-    if (!(encoded instanceof NotStorable)) return { e: encoded.json, by }
+    if (encoded instanceof NotStorable) return undefined
+    return { stored: { e: encoded.json, by, ...(at === undefined ? {} : { at }) }, lost: nothing }
   }
+  let described = by("step", codec?.error)
+  let at = 0
+  for (let call = codec?.calls; described === undefined && call !== undefined; call = call.outer) {
+    described = by("workflow", call.error, at++)
+  }
+  described ??= by("workflow", definition.error) ?? by("run", commonErrors)
+  if (described !== undefined) return described
   const encoded = plain(error)
-  return encoded instanceof NotStorable ? { e: toStoredError(error), by: "error" } : { e: encoded.json, by: "plain" }
+  if (!(encoded instanceof NotStorable)) return { stored: { e: encoded.json, by: "plain" }, lost: nothing }
+  const { lost, stored } = toStoredError(error)
+  return { stored: { e: stored, by: "error" }, lost }
 }
 
-/** What is left of an error that nothing describes: its name, its message and those of its fields that are JSON. */
-const toStoredError = (error: unknown): StoredError => {
-  if (!Predicate.isObjectKeyword(error)) return { name: "Error", message: show(error) }
-  const fields: Record<string, unknown> = {}
-  for (const key of ["_tag", ...Object.keys(error)]) {
-    const value = (error as Record<string, unknown>)[key]
-    if (value !== undefined && impurity(value, key, new Set()) === undefined) fields[key] = value
-  }
-  const { message, name } = error as { readonly message?: unknown; readonly name?: unknown }
-  return {
-    name: Predicate.isString(name) ? name : "Error",
-    message: Predicate.isString(message) ? message : show(error),
-    fields
-  }
+/** The schema that an error was stored by, where it is still there. */
+const schemaOf = (
+  { at, by }: Extract<Stored, { by: unknown }>,
+  definition: Any | undefined,
+  codec: StepCodec | undefined
+): Boundary<any> | undefined => {
+  if (by === "run") return commonErrors
+  if (by !== "workflow") return codec?.error
+  if (at === undefined) return definition?.error
+  let call = codec?.calls
+  for (let n = at; n > 0; n--) call = call?.outer
+  return call?.error
 }
 
-const fromStoredError = ({ fields, message, name }: StoredError): Error => {
-  const error = new Error(message)
-  Object.defineProperty(error, "name", { value: name, configurable: true, writable: true })
-  return Object.assign(error, fields)
+/** What a body is told of a failure, where that is not all that it was: a replay knows no more than what is stored. */
+export const told = (
+  cause: Cause.Cause<unknown>,
+  definition: Any,
+  codec: StepCodec | undefined
+): { readonly exit: Exit.Exit<never, unknown>; readonly lost: ReadonlyArray<string> } | undefined => {
+  const isOne = cause.reasons.length === 1
+  if (Cause.hasDies(cause)) return isOne ? undefined : { exit: Exit.die(Cause.squash(cause)), lost: nothing }
+  const error = Cause.findErrorOption(cause)
+  if (Option.isNone(error)) return undefined
+  const { lost, stored } = encodeError(error.value, definition, codec)
+  if (lost.length === 0) return isOne ? undefined : { exit: Exit.fail(error.value), lost }
+  const left = fromStoredError((stored as { readonly e: StoredError }).e)
+  // Where it came from is for people to read.
+  if (error.value instanceof Error) Object.defineProperty(left, "stack", { value: error.value.stack })
+  return { exit: Exit.fail(left), lost }
 }
 
 /** The end of a step as it is stored; what can not be stored is a problem of a success only. */
@@ -209,10 +185,10 @@ export const encodeStep = (
 }
 
 const encodeFailure = (cause: Cause.Cause<unknown>, definition: Any, codec: StepCodec | undefined): Stored => {
-  if (Cause.hasDies(cause)) return { d: toStoredError(Cause.squash(cause)) }
+  if (Cause.hasDies(cause)) return { d: toStoredError(Cause.squash(cause)).stored }
   return Option.match(Cause.findErrorOption(cause), {
     onNone: (): Stored => ({ i: true }),
-    onSome: (error) => encodeError(error, definition, codec)
+    onSome: (error) => encodeError(error, definition, codec).stored
   })
 }
 
@@ -232,17 +208,14 @@ export const decodeStored = (
 ): Exit.Exit<unknown, unknown> | undefined => {
   if ("d" in stored) return Exit.die(fromStoredError(stored.d))
   if ("i" in stored) return Exit.interrupt()
-  if ("e" in stored) {
-    switch (stored.by) {
-      case "plain":
-        return Exit.fail(stored.e)
-      case "error":
-        return Exit.fail(fromStoredError(stored.e as StoredError))
-    }
-    const schema = stored.by === "step" ? codec?.error : stored.by === "workflow" ? definition?.error : commonErrors
-    if (schema === undefined) return Exit.fail(stored.e)
-    const decoded = decode(schema, stored.e)
-    return decoded === undefined ? undefined : Exit.fail(decoded.value)
+  if ("by" in stored) {
+    const schema = schemaOf(stored, definition, codec)
+    const decoded = schema === undefined ? undefined : decode(schema, asJson(stored))
+    if (decoded !== undefined) return Exit.fail(decoded.value)
+    if (stored.by === "plain") return Exit.fail(stored.e)
+    if (stored.by === "error") return Exit.fail(fromStoredError(stored.e as StoredError))
+    // Who only looks on may not know the workflow.
+    return definition === undefined ? Exit.fail(stored.e) : undefined
   }
   if (!("v" in stored)) return Exit.void
   if (output === undefined) return Exit.succeed(stored.v)
@@ -252,6 +225,13 @@ export const decodeStored = (
 
 /** Reads JSON of our own tables. */
 export const parse = (text: unknown): any => (typeof text === "string" ? JSON.parse(text) : text)
+
+/** What a schema reads of an error; one that was stored without a schema may have got one since. */
+const asJson = (stored: Extract<Stored, { by: unknown }>): unknown => {
+  if (stored.by !== "error") return stored.e
+  const { fields, message } = stored.e as StoredError
+  return { message, ...fields }
+}
 
 /** The effect of a step's recorded end. */
 export const replay = (stored: Stored, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> =>

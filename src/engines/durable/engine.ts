@@ -12,6 +12,7 @@
  * D8  A request is decided once, by whoever writes first, in whichever process.
  * D9  A cancel that was accepted is carried out after a crash, with no new work before the finalizers.
  * D10 What the processes that are up can not go on with is kept as it is, and goes on when one can.
+ * D11 What a body is told of a step's error is what a replay tells it, so it never goes another way after a crash.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -51,12 +52,13 @@ import {
 import { HumanChannel, inbox } from "../../services/HumanChannel.ts"
 import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
-import { decode, encode, hasSecret, NotStorable, parse } from "./codec.ts"
+import { decode, encode, hasSecret, parse } from "./codec.ts"
 import { DurableHandle } from "./handle.ts"
 import { type AnswerRow, type EventRow, type RequestRow, seedsOf } from "./history.ts"
 import { DurableJournal, type JournalHost } from "./journal.ts"
 import { fromStored, hasCode, toStored } from "./options.ts"
 import type { Placement } from "./placement.ts"
+import { NotStorable } from "./plain.ts"
 import { detached, toAnswer, toResponses } from "./requests.ts"
 import { realSleep, Writer } from "./writer.ts"
 

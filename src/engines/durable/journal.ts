@@ -2,6 +2,7 @@
  * The journal of one execution: everything that happens is appended here and written by the engine's writer; what a
  * replay repeats is recognised by its place, and not written again.
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,13 +13,15 @@ import type { RequestOutcome } from "../../HumanRequest.ts"
 import { Lazy, Tag } from "../../internal/eventLog.ts"
 import { describe, type ExecutionImpl, mainError } from "../../internal/execution.ts"
 import type { Frame } from "../../internal/frame.ts"
-import type { Journal, StepCodec } from "../../internal/journal.ts"
+import { Calls, type Journal, type StepCodec } from "../../internal/journal.ts"
 import { type Pending, PendingApproval, type Settlement } from "../../internal/request.ts"
 import type { RunImpl } from "../../internal/run.ts"
 import { isSettled } from "../../Run.ts"
-import { decodeStored, encodeOutcome, encodeStep, NotStorable, parse, replay, type Stored } from "./codec.ts"
+import type { Any } from "../../Workflow.ts"
+import { decodeStored, encodeOutcome, encodeStep, parse, replay, type Stored, told } from "./codec.ts"
 import type { EventRow, History, KnownRequest } from "./history.ts"
 import { Outbox, type OutboxHost } from "./outbox.ts"
+import { NotStorable } from "./plain.ts"
 import { Recorded } from "./recorded.ts"
 import { settlementOf, toResponses, toStoredRequest } from "./requests.ts"
 import { DurableClock, Sleeps } from "./sleeps.ts"
@@ -45,6 +48,9 @@ export interface JournalHost extends OutboxHost<DurableJournal> {
   /** The journal is not that of this body. */
   readonly mismatch: (journal: DurableJournal, path: string, expected: string, found: string) => void
 }
+
+/** Errors without a schema that were warned of. */
+const warned = new WeakMap<Any, Set<string>>()
 
 export class DurableJournal extends Outbox implements Journal {
   readonly host: JournalHost
@@ -203,6 +209,28 @@ export class DurableJournal extends Outbox implements Journal {
     return this.recorded.hasBegun(path)
   }
 
+  told(frame: Frame, cause: Cause.Cause<any>, codec: StepCodec | undefined): Effect.Effect<never, any> {
+    const { definition } = this.execution
+    const known = told(cause, definition, codec)
+    if (known === undefined) return Effect.failCause(cause)
+    if (known.lost.length > 0) this.warn(frame, mainError(cause), known.lost)
+    return known.exit
+  }
+
+  /** Says once what of an error the body will not see. */
+  private warn(frame: Frame, error: unknown, lost: ReadonlyArray<string>): void {
+    const { context, definition, host, workflow } = this.execution
+    const name = describe(error).error
+    const known = warned.get(definition) ?? new Set()
+    if (known.has(name)) return
+    warned.set(definition, known.add(name))
+    const warning = Effect.logWarning(
+      `Step "${frame.path}" of ${workflow} failed with ${name}, which no schema describes: its body sees it without ` +
+        `${lost.join(", ")}; give the step an \`error\` schema, or handle the error inside of the step`
+    )
+    host.adopt(Effect.runForkWith(context)(warning))
+  }
+
   stepEnded(
     frame: Frame,
     exit: Exit.Exit<unknown, unknown>,
@@ -316,7 +344,9 @@ export class DurableJournal extends Outbox implements Journal {
 
   bodyContext(context: Context.Context<never>): Context.Context<never> {
     const clock = Context.get(context, Clock.Clock)
-    return Context.add(context, Clock.Clock, new DurableClock(clock, this))
+    // What its parent is called in is not what it is called in.
+    const own = Context.add(context, Calls, undefined)
+    return Context.add(own, Clock.Clock, new DurableClock(clock, this))
   }
 
   stepContext<A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
