@@ -8,7 +8,8 @@
  * D4  An owner that lost an execution writes nothing more of it: the first to write a sequence number has it.
  * D5  A replay writes down nothing that is written down already.
  * D6  Parking loses no wake-up: what comes while an execution leaves brings it back.
- * D7  Timeouts, retry delays, expiries and sleeps end at the time they were to end when they began.
+ * D7  Timeouts, retry delays, expiries and sleeps end at the time they were to end when they began; no time lies between
+ *     what has been looked at as due and what the alarm is set for.
  * D8  A request is decided once, by whoever writes first, in whichever process.
  * D9  A cancel that was accepted is carried out after a crash, with no new work before the finalizers.
  * D10 What the processes that are up can not go on with is kept as it is, and goes on when one can.
@@ -109,6 +110,18 @@ export interface RunRow {
 const resident = 0
 /** `wake_at` of one that was let go in the middle of its work. */
 const atOnce = 1
+
+/** A run that may be due. */
+interface DueRow {
+  readonly id: string
+  readonly root_id: string
+  readonly workflow: string
+  readonly version: string | null
+  readonly wake_at: number
+}
+
+/** How many of them are read at once. */
+const duePage = 1000
 
 const restarter: Starter = {
   start: (run) => Effect.succeed(run.execution!),
@@ -250,15 +263,16 @@ export class DurableEngine implements Host, JournalHost {
 
   private recover(workflow: Any): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
+      const now = this.dueBy()
       const rows = yield* this.query<{ id: string }>(
         `SELECT id FROM baton_runs WHERE (wake_at <= ? OR held IS NOT NULL) AND settled_at IS NULL AND workflow = ? AND ` +
           (workflow.version === undefined ? `version IS NULL` : `version = ?`) +
           ` ORDER BY started_at, id`,
-        [this.now(), workflow.name, ...(workflow.version === undefined ? [] : [workflow.version])]
+        [now, workflow.name, ...(workflow.version === undefined ? [] : [workflow.version])]
       )
       yield* Effect.forEach(rows, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
       yield* this.handleSignals
-      yield* this.watchTimers
+      yield* this.watchTimers(now)
     })
   }
 
@@ -1213,16 +1227,7 @@ export class DurableEngine implements Host, JournalHost {
       const owned = this.placement.version()
       const from = owned === this.owned ? atOnce : resident
       this.owned = owned
-      return Effect.flatMap(
-        this.query<{ id: string; root_id: string }>(
-          `SELECT id, root_id FROM baton_runs WHERE wake_at >= ? AND wake_at <= ? ORDER BY wake_at LIMIT 10000`,
-          [from, this.now()]
-        ),
-        (rows) => {
-          const mine = rows.filter(({ id, root_id }) => !this.residents.has(id) && this.placement.owns(root_id))
-          return Effect.forEach(mine, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
-        }
-      )
+      return this.takeUpDue(from, this.dueBy())
     })
   }
 
@@ -1276,29 +1281,60 @@ export class DurableEngine implements Host, JournalHost {
     )
   }
 
+  /** What is due counts as due up to here; what was let go in the middle of its work always is, whatever the clock says. */
+  private dueBy(): number {
+    return Math.max(atOnce, this.now())
+  }
+
   private get wakeDue(): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
+    const look = Effect.gen({ self: this }, function* () {
       yield* this.writer.drained
-      const rows = yield* this.query<{ id: string }>(
-        `SELECT id FROM baton_runs WHERE wake_at > ? AND wake_at <= ? ORDER BY wake_at LIMIT 1000`,
-        [resident, this.now()]
-      )
-      yield* Effect.forEach(rows, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
-      yield* this.watchTimers
+      const now = this.dueBy()
+      yield* this.takeUpDue(atOnce, now)
+      // What falls due from here on has an alarm: nothing lies between the two looks.
+      yield* this.watchTimers(now)
+    })
+    const again: Effect.Effect<void> = Effect.catchCause(look, (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        : Effect.logWarning("What is due could not be looked up; trying again", cause).pipe(
+            Effect.andThen(realSleep(this.pollMillis)),
+            Effect.andThen(again)
+          )
+    )
+    return again
+  }
+
+  /** Takes up what is this process's and due between two times, earliest first, as far as it is known here. */
+  private takeUpDue(from: number, to: number): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      let after = { id: "", wake_at: from }
+      for (;;) {
+        const rows = yield* this.query<DueRow>(
+          `SELECT id, root_id, workflow, version, wake_at FROM baton_runs
+           WHERE wake_at >= ? AND wake_at <= ? AND (wake_at > ? OR id > ?) ORDER BY wake_at, id LIMIT ${duePage}`,
+          [after.wake_at, to, after.wake_at, after.id]
+        )
+        const mine = rows.filter(
+          ({ id, root_id, version, workflow }) =>
+            !this.residents.has(id) && this.placement.owns(root_id) && this.registrations.has(key(workflow, version))
+        )
+        yield* Effect.forEach(mine, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
+        if (rows.length < duePage) return
+        after = rows[duePage - 1]
+      }
     })
   }
 
-  /** Sets the alarm for whatever is due next. */
-  readonly watchTimers: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.map(
-      this.query<{ at: number | null }>(`SELECT MIN(wake_at) AS at FROM baton_runs WHERE wake_at > ?`, [
-        Math.max(resident, this.now())
-      ]),
+  /** Sets the alarm for whatever is due next after a time; what was due then has been looked at. */
+  private watchTimers(after: number): Effect.Effect<void> {
+    return Effect.map(
+      this.query<{ at: number | null }>(`SELECT MIN(wake_at) AS at FROM baton_runs WHERE wake_at > ?`, [after]),
       ([row]) => {
         if (row?.at != null) this.wakeUpAt(Number(row.at))
       }
     )
-  )
+  }
 
   // -- the end --------------------------------------------------------------
 

@@ -89,7 +89,8 @@ export class Writer {
   private readonly texts = new Map<string, string>()
   private batches = new Map<Owner, Batch>()
   private running = false
-  private idle: Array<() => void> = []
+  /** Who waits for what is there to be written now. */
+  private waiting: Array<() => void> = []
   /** How many writes there were. */
   writes = 0
   /** Stands before every write, and says where the process dies; only crash tests have one. */
@@ -114,26 +115,28 @@ export class Writer {
   private run(): void {
     this.running = true
     const next: Effect.Effect<void> = Effect.suspend(() => {
+      const waiting = this.waiting
+      this.waiting = []
+      const tell = Effect.sync(() => {
+        for (const resume of waiting) resume()
+      })
       if (this.batches.size === 0 || this.crashed) {
         this.running = false
-        const idle = this.idle
-        this.idle = []
-        for (const tell of idle) tell()
-        return Effect.void
+        return tell
       }
       const batches = [...this.batches.values()]
       this.batches = new Map()
-      return Effect.andThen(this.commit(batches), Effect.andThen(Effect.yieldNow, next))
+      return Effect.andThen(this.commit(batches), Effect.andThen(tell, Effect.andThen(Effect.yieldNow, next)))
     })
     // What is ready in this turn of the scheduler goes along.
     Effect.runForkWith(this.context)(Effect.andThen(Effect.yieldNow, next))
   }
 
-  /** Ends when nothing is left to write. */
+  /** Ends when all that there is to write now is on disk; what comes after it does not count. */
   get drained(): Effect.Effect<void> {
     return Effect.callback((resume) => {
       if (!this.running || this.crashed) return resume(Effect.void)
-      this.idle.push(() => resume(Effect.void))
+      this.waiting.push(() => resume(Effect.void))
     })
   }
 
