@@ -2,17 +2,24 @@ import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Duration, Effect, type Exit, Layer, Schema, type Stream } from "effect"
 import { TestClock } from "effect/testing"
 import {
+  Agent,
   type Approval,
   type Budget,
   type Cancel,
   Engine,
+  EvaluatorOptimizer,
   type Event,
   Execution,
   type HumanRequest,
   type InferWorkflowOutput,
+  OrchestratorWorkers,
+  Parallelization,
+  PromptChaining,
+  Routing,
   Run,
   type RunError,
   Step,
+  Voting,
   Workflow
 } from "effect-baton"
 import * as StepModule from "effect-baton/Step"
@@ -171,6 +178,42 @@ describe("inference", () => {
       Workflow.Workflow<string, string>
     >()
     assert.isDefined([output, input])
+  })
+
+  it("the types of a pattern are not those of the place where it is used either", () => {
+    const worker = { name: "a", description: "", workflow: plain }
+    const steps = [{ name: "a", run: (text: string) => Effect.succeed(text) }] as const
+    const route = { workflow: plain, route: { description: "", whenToUse: "" } }
+    type Text = Workflow.Workflow<string, string, any, any>
+    const sound: Array<Text> = [
+      Routing.make("p", { workflows: { route } }),
+      OrchestratorWorkers.make("p", { workers: [worker] }),
+      Parallelization.make("p", { worker: plain }),
+      PromptChaining.make("p", { steps }),
+      EvaluatorOptimizer.make("p", {}),
+      Agent.make("p", {})
+    ]
+    type Count = Workflow.Workflow<string, number, any, any>
+    const unsound: Array<Count> = [
+      // @ts-expect-error: it gives text
+      Routing.make("p", { workflows: { route } }),
+      // @ts-expect-error: it gives text
+      OrchestratorWorkers.make("p", { workers: [worker] }),
+      // @ts-expect-error: it gives text
+      Parallelization.make("p", { worker: plain }),
+      // @ts-expect-error: it gives text
+      PromptChaining.make("p", { steps }),
+      // @ts-expect-error: it gives text
+      EvaluatorOptimizer.make("p", {}),
+      // @ts-expect-error: it gives text
+      Agent.make("p", {})
+    ]
+    // @ts-expect-error: it takes text
+    const vote: Workflow.Workflow<number, any, any> = Voting.make("p", { voters: [(text) => Effect.succeed(text)] })
+    assert.isDefined([sound, unsound, vote])
+    const nullable = Schema.NullOr(Schema.Struct({ a: Schema.String }))
+    const made = OrchestratorWorkers.make("p", { output: nullable, workers: [worker] })
+    expectTypeOf<Exclude<Workflow.Output<typeof made>, null>>().toEqualTypeOf<{ readonly a: string }>()
   })
 
   it("a body may be an arrow, a fnUntraced or a fn, with its parameter annotated or not", () => {

@@ -20,7 +20,6 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { BudgetExceeded } from "../Budget.ts"
-import type { RunError } from "../RunError.ts"
 import * as Step from "../Step.ts"
 import { modelOf } from "../services/Ask.ts"
 import * as Models from "../services/Models.ts"
@@ -30,7 +29,8 @@ import * as tools from "./AgentTool.ts"
 import { type Approvals, decide, permit } from "./approvals.ts"
 import { type Compaction, compact, problemOf } from "./compaction.ts"
 import { Answer, Conversation, Outcome, type ToolCall, type ToolResult } from "./conversation.ts"
-import { type Declares, type Definition, invalid, report, scope } from "./phase.ts"
+import type { Declares, Definition, Nothing, Own, Text } from "./definition.ts"
+import { invalid, report, scope } from "./phase.ts"
 import { paragraphs, shown } from "./prompt.ts"
 
 export { type AgentError, AgentStopped, GuardrailTripped, TurnsExhausted } from "./AgentError.ts"
@@ -56,15 +56,25 @@ export interface Turn {
 export type Condition<R = never> = (turn: Turn) => boolean | Effect.Effect<boolean, never, R>
 
 /** What an agent fails with: `E` is the error of its guardrails and of getting its tools. */
-export type Failure<Error, E> = Error | Exclude<E, RunError> | AgentError | AiError.AiError
+export type Failure<Error, E> = Error | Own<E> | AgentError | AiError.AiError
 
 /** What makes an agent. */
-export interface Options<TK, Input, Output, Error, E1, R1, E2, R2, R3, R4>
-  extends Definition<Input, Output, Error, Failure<Error, E1 | E2 | tools.ErrorOf<TK>>> {
+export interface Options<
+  TK,
+  In extends Workflow.Boundary<any>,
+  Out extends Workflow.Boundary<any>,
+  Err extends Workflow.Boundary<any>,
+  E1,
+  R1,
+  E2,
+  R2,
+  R3,
+  R4
+> extends Definition<In, Out, Err, Failure<Err["Type"], E1 | E2 | tools.ErrorOf<TK>>> {
   /** What the model is told before anything else, as a system message. Default: nothing. */
   readonly instructions?: string | undefined
   /** How an input reads. Default: text as it is, a `Prompt` as the conversation to go on with, anything else as JSON. */
-  readonly prompt?: ((input: NoInfer<Input>) => Prompt.RawInput) | undefined
+  readonly prompt?: ((input: In["Type"]) => Prompt.RawInput) | undefined
   /** The tools: a toolkit, one with its handlers, an effect that gives one, a workflow as a tool; or several of them. */
   readonly toolkit?: TK | undefined
   /** Id of the model. Default: the `LanguageModel` in the context. */
@@ -78,8 +88,8 @@ export interface Options<TK, Input, Output, Error, E1, R1, E2, R2, R3, R4>
   /** Checks that succeed with the value as it may go on, changed or not, or fail. Default: none. */
   readonly guardrails?:
     | {
-        readonly input?: ((input: NoInfer<Input>) => Effect.Effect<NoInfer<Input>, E1, R1>) | undefined
-        readonly output?: ((output: NoInfer<Output>) => Effect.Effect<NoInfer<Output>, E2, R2>) | undefined
+        readonly input?: ((input: In["Type"]) => Effect.Effect<In["Type"], E1, R1>) | undefined
+        readonly output?: ((output: Out["Type"]) => Effect.Effect<Out["Type"], E2, R2>) | undefined
       }
     | undefined
   /** Makes the conversation shorter where it nears the limit of the model. Default: never. */
@@ -157,9 +167,9 @@ type Services<TK, R> = Exclude<LanguageModel.LanguageModel | tools.ServicesOf<TK
  */
 export const make = <
   const TK extends tools.Tools | ReadonlyArray<tools.Tools> = Toolkit.Toolkit<{}>,
-  Input = string,
-  Output = string,
-  Error = never,
+  In extends Workflow.Boundary<any> = Text,
+  Out extends Workflow.Boundary<any> = Text,
+  Err extends Workflow.Boundary<any> = Nothing,
   E1 = never,
   R1 = never,
   E2 = never,
@@ -168,10 +178,14 @@ export const make = <
   R4 = never
 >(
   name: string,
-  options: Options<TK, Input, Output, Error, E1, R1, E2, R2, R3, R4> &
-    Declares<NoInfer<Exclude<E1 | E2 | tools.ErrorOf<TK>, AgentError>>, NoInfer<Error>>
-): Workflow.Workflow<Input, Output, Failure<Error, E1 | E2 | tools.ErrorOf<TK>>, Services<TK, R1 | R2 | R3 | R4>> =>
-  define(name, options as any) as any
+  options: Options<TK, In, Out, Err, E1, R1, E2, R2, R3, R4> &
+    Declares<NoInfer<Exclude<E1 | E2 | tools.ErrorOf<TK>, AgentError>>, Err["Type"]>
+): Workflow.Workflow<
+  In["Type"],
+  Out["Type"],
+  Failure<Err["Type"], E1 | E2 | tools.ErrorOf<TK>>,
+  Services<TK, R1 | R2 | R3 | R4>
+> => define(name, options as any) as any
 
 /**
  * A condition: one of these tools was called, and did not fail.
@@ -204,7 +218,18 @@ export const called =
   ({ calls }) =>
     calls.some((call) => !call.isFailure && names.includes(call.name))
 
-type AnyOptions = Options<tools.Tools | ReadonlyArray<tools.Tools>, any, any, any, any, any, any, any, any, any>
+type AnyOptions = Options<
+  tools.Tools | ReadonlyArray<tools.Tools>,
+  Workflow.Boundary<any>,
+  Workflow.Boundary<any>,
+  Workflow.Boundary<any>,
+  any,
+  any,
+  any,
+  any,
+  any,
+  any
+>
 
 // The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: AnyOptions) => {

@@ -9,8 +9,8 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { BudgetExceeded } from "../Budget.ts"
-import type { RunError } from "../RunError.ts"
 import * as Workflow from "../Workflow.ts"
+import type { Declares, Definition, Nothing, OutputHint, Own, Text } from "./definition.ts"
 import {
   type Criterion,
   type CriterionScore,
@@ -26,7 +26,7 @@ import {
   qualityNotReached
 } from "./Evaluation.ts"
 import { askModel, list } from "./evaluator.ts"
-import { type Declares, type Definition, invalid, phase, report, scope } from "./phase.ts"
+import { invalid, phase, report, scope } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
 export {
@@ -46,20 +46,34 @@ export type OnExhausted = "best" | "fail"
 /** What an evaluator-optimizer fails with: `E` is what its phases fail with. */
 export type Failure<Output, Error, X extends OnExhausted, E> =
   | Error
-  | Exclude<E, RunError>
+  | Own<E>
   | InvalidEvaluation
   | (X extends "fail" ? QualityNotReached<Output> : never)
 
 /** What makes an evaluator-optimizer; the last six parameters are what its phases fail with and need. */
-export interface Options<Input, Output, Error, X extends OnExhausted, EG, RG, EE, RE, EO, RO>
-  extends Definition<Input, Output, Error, Failure<Output, Error, X, EG | EE | EO>> {
+export interface Options<
+  In extends Workflow.Boundary<any>,
+  Out extends Workflow.Boundary<any>,
+  Err extends Workflow.Boundary<any>,
+  X extends OnExhausted,
+  EG,
+  RG,
+  EE,
+  RE,
+  EO,
+  RO
+> extends Definition<In, Out, Err, Failure<Out["Type"], Err["Type"], X, EG | EE | EO>> {
   /** Makes the first draft. Default: asks a language model. */
-  readonly generate?: ((input: NoInfer<Input>) => Effect.Effect<NoInfer<Output>, EG, RG>) | undefined
+  readonly generate?: ((input: In["Type"]) => Effect.Effect<Out["Type"] | OutputHint<Out>, EG, RG>) | undefined
   /** Says how good a draft is; with criteria their scores are enough. Default: asks a language model. */
-  readonly evaluate?: ((draft: NoInfer<Output>, input: NoInfer<Input>) => Effect.Effect<Given, EE, RE>) | undefined
+  readonly evaluate?: ((draft: Out["Type"], input: In["Type"]) => Effect.Effect<Given, EE, RE>) | undefined
   /** Makes a better draft of one that did not pass. Default: asks a language model. */
   readonly optimize?:
-    | ((draft: NoInfer<Output>, evaluation: Grade, input: NoInfer<Input>) => Effect.Effect<NoInfer<Output>, EO, RO>)
+    | ((
+        draft: Out["Type"],
+        evaluation: Grade,
+        input: In["Type"]
+      ) => Effect.Effect<Out["Type"] | OutputHint<Out>, EO, RO>)
     | undefined
   /** The least score that passes, from 0 to 1. Default: 0.8. */
   readonly threshold?: number | undefined
@@ -131,9 +145,9 @@ export interface EvaluatorOptimizer<Input, Output, Error, X extends OnExhausted,
  * Source: Anthropic, "Building effective agents", evaluator-optimizer.
  */
 export const make = <
-  Input = string,
-  Output = string,
-  Error = never,
+  In extends Workflow.Boundary<any> = Text,
+  Out extends Workflow.Boundary<any> = Text,
+  Err extends Workflow.Boundary<any> = Nothing,
   X extends OnExhausted = "best",
   EG = AiError.AiError,
   RG = LanguageModel.LanguageModel,
@@ -143,8 +157,8 @@ export const make = <
   RO = LanguageModel.LanguageModel
 >(
   name: string,
-  options: Options<Input, Output, Error, X, EG, RG, EE, RE, EO, RO> & Declares<EG | EE | EO, Error | InvalidEvaluation>
-): EvaluatorOptimizer<Input, Output, Error, X, EG, RG, EE, RE, EO, RO> => define(name, options) as any
+  options: Options<In, Out, Err, X, EG, RG, EE, RE, EO, RO> & Declares<EG | EE | EO, Err["Type"] | InvalidEvaluation>
+): EvaluatorOptimizer<In["Type"], Out["Type"], Err["Type"], X, EG, RG, EE, RE, EO, RO> => define(name, options) as any
 
 type AnyOptions = Options<any, any, any, any, any, any, any, any, any, any>
 

@@ -16,9 +16,10 @@ import { inline } from "../internal/inline.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
+import type { Declares, Definition, Nothing, OutputHint, Own, Text } from "./definition.ts"
 import * as graph from "./graph.ts"
 import { graphOf, InvalidPlan, Plan, type PlanProblem, type PlanStep, problems } from "./Plan.ts"
-import { concurrencyOf, type Declares, type Definition, invalid, phase, report } from "./phase.ts"
+import { concurrencyOf, invalid, phase, report } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 import { type Delivered, DependencyFailed, type WorkerResult } from "./WorkerResult.ts"
 
@@ -42,11 +43,7 @@ export type Workers = ReadonlyArray<Worker>
 export type Data<W extends Workers> = Workflow.Output<W[number]["workflow"]>
 
 /** What an orchestrator of workers fails with: `E` is what its phases fail with. */
-export type Failure<W extends Workers, Error, E> =
-  | Error
-  | Exclude<E, RunError>
-  | Workflow.Error<W[number]["workflow"]>
-  | InvalidPlan
+export type Failure<W extends Workers, Error, E> = Error | Own<E> | Workflow.Error<W[number]["workflow"]> | InvalidPlan
 
 /** What became of a step, as `synthesize` sees it. */
 export type Result<W extends Workers, Error> = WorkerResult<
@@ -55,12 +52,22 @@ export type Result<W extends Workers, Error> = WorkerResult<
 >
 
 /** What makes an orchestrator of workers; the last six parameters are what its phases fail with and need. */
-export interface Options<W extends Workers, Input, Output, Error, EP, RP, ED, RD, ES, RS>
-  extends Definition<Input, Output, Error, Failure<W, Error, EP | ED | ES>> {
+export interface Options<
+  W extends Workers,
+  In extends Workflow.Boundary<any>,
+  Out extends Workflow.Boundary<any>,
+  Err extends Workflow.Boundary<any>,
+  EP,
+  RP,
+  ED,
+  RD,
+  ES,
+  RS
+> extends Definition<In, Out, Err, Failure<W, Err["Type"], EP | ED | ES>> {
   /** Who does the steps. */
   readonly workers: W
   /** Makes a plan. Default: asks a language model. */
-  readonly plan?: ((input: NoInfer<Input>) => Effect.Effect<Plan, EP, RP>) | undefined
+  readonly plan?: ((input: In["Type"]) => Effect.Effect<Plan, EP, RP>) | undefined
   /**
    * Has a step done by its worker. Default: runs the worker on the step's input followed, after an empty line, by the
    * results it depends on, each under the id of its step.
@@ -74,9 +81,9 @@ export interface Options<W extends Workers, Input, Output, Error, EP, RP, ED, RD
   /** Makes one output of the results, which are in the order of the plan. Default: asks a language model. */
   readonly synthesize?:
     | ((
-        results: ReadonlyArray<Result<NoInfer<W>, NoInfer<Error>>>,
+        results: ReadonlyArray<Result<NoInfer<W>, Err["Type"]>>,
         plan: Plan
-      ) => Effect.Effect<NoInfer<Output>, ES, RS>)
+      ) => Effect.Effect<Out["Type"] | OutputHint<Out>, ES, RS>)
     | undefined
   /** How many steps may run at once. Default: `"unbounded"`. */
   readonly maxConcurrency?: number | "unbounded" | undefined
@@ -167,9 +174,9 @@ export interface OrchestratorWorkers<W extends Workers, Input, Output, Error, EP
  */
 export const make = <
   const W extends Workers,
-  Input = string,
-  Output = string,
-  Error = never,
+  In extends Workflow.Boundary<any> = Text,
+  Out extends Workflow.Boundary<any> = Text,
+  Err extends Workflow.Boundary<any> = Nothing,
   EP = AiError.AiError,
   RP = LanguageModel.LanguageModel,
   ED = Workflow.Error<W[number]["workflow"]> | InvalidPlan | RunError,
@@ -178,10 +185,11 @@ export const make = <
   RS = LanguageModel.LanguageModel
 >(
   name: string,
-  options: Options<W, Input, Output, Error, EP, RP, ED, RD, ES, RS> &
+  options: Options<W, In, Out, Err, EP, RP, ED, RD, ES, RS> &
     TakeText<NoInfer<W>> &
-    Declares<EP | ED | ES, Error | InvalidPlan | Workflow.Error<W[number]["workflow"]>>
-): OrchestratorWorkers<W, Input, Output, Error, EP, RP, ED, RD, ES, RS> => define(name, options as any) as any
+    Declares<EP | ED | ES, Err["Type"] | InvalidPlan | Workflow.Error<W[number]["workflow"]>>
+): OrchestratorWorkers<W, In["Type"], Out["Type"], Err["Type"], EP, RP, ED, RD, ES, RS> =>
+  define(name, options as any) as any
 
 type AnyWorker = Worker<Workflow.Workflow<any, any, any, any>>
 type AnyOptions = Options<ReadonlyArray<AnyWorker>, any, any, any, any, any, any, any, any, any>

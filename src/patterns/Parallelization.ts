@@ -19,7 +19,8 @@ import { type Current, currentFrame } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
-import { concurrencyOf, type Declares, type Definition, part, phase, scope, type Takes } from "./phase.ts"
+import type { Declares, Definition, Nothing, OutputHint, Own, Takes, Text } from "./definition.ts"
+import { concurrencyOf, part, phase, scope } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
 /** A part of the task that can be worked on by itself. */
@@ -137,21 +138,31 @@ export type Results<W, F> = F extends "collect-all"
 export type Merged<W, F, I> = I extends true ? Results<W, F> : SubtaskResult<Data<W>>
 
 /** What a parallelization fails with: `E1` is the error of `split`, `E2` of `merge`. */
-export type Failure<W, F, Error, E1, E2> = Error | Exclude<E1 | E2 | Uncollected<W, F>, RunError> | InvalidSubtasks
+export type Failure<W, F, Error, E1, E2> = Error | Own<E1 | E2 | Uncollected<W, F>> | InvalidSubtasks
 
 /** What makes a parallelization. */
-export interface Options<W, F, I, Input, Output, Error, E1, R1, E2, R2>
-  extends Definition<Input, Output, Error, Failure<W, F, Error, E1, E2>> {
+export interface Options<
+  W,
+  F,
+  I,
+  In extends Workflow.Boundary<any>,
+  Out extends Workflow.Boundary<any>,
+  Err extends Workflow.Boundary<any>,
+  E1,
+  R1,
+  E2,
+  R2
+> extends Definition<In, Out, Err, Failure<W, F, Err["Type"], E1, E2>> {
   /** Gives the subtasks of an input. Default: a language model splits it. */
-  readonly split?: ((input: NoInfer<Input>) => Effect.Effect<ReadonlyArray<Subtask>, E1, R1>) | undefined
+  readonly split?: ((input: In["Type"]) => Effect.Effect<ReadonlyArray<Subtask>, E1, R1>) | undefined
   /** Works on one subtask. */
   readonly worker: W
   /** Makes the output of the results. Default: a language model merges them. */
   readonly merge?:
     | ((
         results: ReadonlyArray<Merged<NoInfer<W>, NoInfer<F>, NoInfer<I>>>,
-        input: NoInfer<Input>
-      ) => Effect.Effect<NoInfer<Output>, E2, R2>)
+        input: In["Type"]
+      ) => Effect.Effect<Out["Type"] | OutputHint<Out>, E2, R2>)
     | undefined
   /** How many subtasks are worked on at the same time. Default: `"unbounded"`. */
   readonly maxConcurrency?: number | "unbounded" | undefined
@@ -224,9 +235,9 @@ export interface Parallelization<W, F, Input, Output, Error, E1, R1, E2, R2>
  */
 export const make = <
   W extends Worker,
-  Input = string,
-  Output = string,
-  Error = never,
+  In extends Workflow.Boundary<any> = Text,
+  Out extends Workflow.Boundary<any> = Text,
+  Err extends Workflow.Boundary<any> = Nothing,
   E1 = AiError.AiError,
   R1 = LanguageModel.LanguageModel,
   E2 = AiError.AiError,
@@ -235,20 +246,10 @@ export const make = <
   const I extends boolean = false
 >(
   name: string,
-  options: Options<W, F, I, Input, Output, Error, E1, R1, E2, R2> &
+  options: Options<W, F, I, In, Out, Err, E1, R1, E2, R2> &
     Takes<string, NoInfer<W>, "worker"> &
-    Declares<NoInfer<E1> | NoInfer<E2> | Undescribed<NoInfer<W>, NoInfer<F>>, NoInfer<Error>>
-): Parallelization<
-  W,
-  F,
-  NoInfer<Input>,
-  NoInfer<Output>,
-  NoInfer<Error>,
-  NoInfer<E1>,
-  NoInfer<R1>,
-  NoInfer<E2>,
-  NoInfer<R2>
-> => define(name, options) as any
+    Declares<NoInfer<E1> | NoInfer<E2> | Undescribed<NoInfer<W>, NoInfer<F>>, Err["Type"]>
+): Parallelization<W, F, In["Type"], Out["Type"], Err["Type"], E1, R1, E2, R2> => define(name, options) as any
 
 type AnyOptions = Options<Worker, FailureStrategy, boolean, any, any, any, any, any, any, any>
 

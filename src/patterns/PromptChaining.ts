@@ -12,7 +12,8 @@ import type { BudgetExceeded } from "../Budget.ts"
 import type { Current } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Workflow from "../Workflow.ts"
-import { type Definition, type Gives, invalid, part, phase, report } from "./phase.ts"
+import type { Definition, Gives, Nothing, Text } from "./definition.ts"
+import { invalid, part, phase, report } from "./phase.ts"
 import { answer } from "./prompt.ts"
 
 /** A step that asks a language model: for text, or for a value of the `output` schema. */
@@ -206,18 +207,18 @@ export const make = <
   R4 = Unknown,
   R5 = Unknown,
   R6 = Unknown,
-  Input = string,
-  Output = string,
-  Error = never
+  In extends Workflow.Boundary<any> = Text,
+  Out extends Workflow.Boundary<any> = Text,
+  Err extends Workflow.Boundary<any> = Nothing
 >(
   name: string,
   options: Definition<
-    Input,
-    Output,
-    Error,
+    In,
+    Out,
+    Err,
     Failure<
-      Error,
-      | Part<N1, Input, A1, E1, K1, R1>
+      Err["Type"],
+      | Part<N1, In["Type"], A1, E1, K1, R1>
       | Part<N2, A1, A2, E2, K2, R2>
       | Part<N3, A2, A3, E3, K3, R3>
       | Part<N4, A3, A4, E4, K4, R4>
@@ -227,24 +228,24 @@ export const make = <
   > & {
     /** The steps, in order. */
     readonly steps: readonly [
-      Step<NoInfer<Error>, N1, Input, A1, E1, K1, R1>,
-      Step<NoInfer<Error>, N2, A1, A2, E2, K2, R2>?,
-      Step<NoInfer<Error>, N3, A2, A3, E3, K3, R3>?,
-      Step<NoInfer<Error>, N4, A3, A4, E4, K4, R4>?,
-      Step<NoInfer<Error>, N5, A4, A5, E5, K5, R5>?,
-      Step<NoInfer<Error>, N6, A5, A6, E6, K6, R6>?
+      Step<Err["Type"], N1, In["Type"], A1, E1, K1, R1>,
+      Step<Err["Type"], N2, A1, A2, E2, K2, R2>?,
+      Step<Err["Type"], N3, A2, A3, E3, K3, R3>?,
+      Step<Err["Type"], N4, A3, A4, E4, K4, R4>?,
+      Step<Err["Type"], N5, A4, A5, E5, K5, R5>?,
+      Step<Err["Type"], N6, A5, A6, E6, K6, R6>?
     ]
     /** Checks between steps; those after one step run in order. Default: none. */
     readonly gates?:
       | ReadonlyArray<
           Gate<
-            | Part<N1, Input, A1, E1, K1, R1>
+            | Part<N1, In["Type"], A1, E1, K1, R1>
             | Part<N2, A1, A2, E2, K2, R2>
             | Part<N3, A2, A3, E3, K3, R3>
             | Part<N4, A3, A4, E4, K4, R4>
             | Part<N5, A4, A5, E5, K5, R5>
             | Part<N6, A5, A6, E6, K6, R6>,
-            NoInfer<Input>
+            In["Type"]
           >
         >
       | undefined
@@ -257,14 +258,14 @@ export const make = <
         [NoInfer<N2>, NoInfer<A2>, NoInfer<K2>, NoInfer<R2>],
         [NoInfer<N1>, NoInfer<A1>, NoInfer<K1>, NoInfer<R1>]
       ],
-      NoInfer<Output>
+      Out["Type"]
     > &
     Texts<NoInfer<K1> | NoInfer<K2> | NoInfer<K3> | NoInfer<K4> | NoInfer<K5> | NoInfer<K6>>
 ): PromptChaining<
-  NoInfer<Input>,
-  NoInfer<Output>,
-  NoInfer<Error>,
-  | Part<N1, Input, A1, E1, K1, R1>
+  In["Type"],
+  Out["Type"],
+  Err["Type"],
+  | Part<N1, In["Type"], A1, E1, K1, R1>
   | Part<N2, A1, A2, E2, K2, R2>
   | Part<N3, A2, A3, E3, K3, R3>
   | Part<N4, A3, A4, E4, K4, R4>

@@ -13,7 +13,8 @@ import type { Current } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
-import { type Declares, type Definition, invalid, part, phase, report } from "./phase.ts"
+import type { Declares, Definition, Nothing, Own, Text } from "./definition.ts"
+import { invalid, part, phase, report } from "./phase.ts"
 import { shown } from "./prompt.ts"
 
 /** What tells a classifier when to take a route. */
@@ -59,20 +60,34 @@ export class RouteNotFound extends Schema.TaggedError<RouteNotFound>("effect-bat
 
 type Chosen<R extends Routes> = R[keyof R]["workflow"]
 
-/** What a routing workflow fails with: `E` is the classifier's. */
-export type Failure<R extends Routes, Error, E> =
-  | Error
-  | Exclude<E, RunError>
-  | Workflow.Error<Chosen<R>>
-  | RouteNotFound
+type Defaults<R extends Routes> = {
+  [Key in keyof R]: R[Key] extends { readonly markAsDefault: true } ? Key : never
+}[keyof R]
+
+/** What a key fails with: nothing where it is a route's, or where there is a default. */
+export type NotFound<R extends Routes, K> = [Defaults<R>] extends [never]
+  ? [K] extends [keyof R]
+    ? never
+    : RouteNotFound
+  : never
+
+/** What a routing workflow fails with: `K` is what its classifier gives, `E` what that fails with. */
+export type Failure<R extends Routes, K, Error, E> = Error | Own<E> | Workflow.Error<Chosen<R>> | NotFound<R, K>
 
 /** What makes a routing workflow. */
-export interface Options<R extends Routes, Input, Output, Error, E, S>
-  extends Definition<Input, Output, Error, Failure<R, Error, E>> {
+export interface Options<
+  R extends Routes,
+  In extends Workflow.Boundary<any>,
+  Out extends Workflow.Boundary<any>,
+  Err extends Workflow.Boundary<any>,
+  K,
+  E,
+  S
+> extends Definition<In, Out, Err, Failure<R, K, Err["Type"], E>> {
   /** The workflows to choose from; each takes the input. The output schema is the union of theirs, unless given. */
   readonly workflows: R
   /** Gives the key of a route. Default: a language model chooses by the descriptions of the routes. */
-  readonly classify?: ((input: NoInfer<Input>) => Effect.Effect<string, E, S>) | undefined
+  readonly classify?: ((input: In["Type"]) => Effect.Effect<K, E, S>) | undefined
   /** Id of the model that the default `classify` asks. Default: the `LanguageModel` in the context. */
   readonly model?: string | undefined
 }
@@ -90,28 +105,28 @@ type Fits<R extends Routes, Input, Output> = {
 }
 
 /** A routing workflow, and its phases. */
-export interface Routing<R extends Routes, Input, Output, Error, E, S>
+export interface Routing<R extends Routes, Input, Output, Error, K, E, S>
   extends Workflow.Workflow<
     Input,
     Output,
-    Failure<R, Error, E>,
+    Failure<R, K, Error, E>,
     Exclude<S | Workflow.Services<Chosen<R>>, Workflow.Provided>
   > {
   /** Gives the key of the route for an input; works outside of an execution too. */
-  readonly classify: (input: Input) => Effect.Effect<string, E | BudgetExceeded, S>
+  readonly classify: (input: Input) => Effect.Effect<K, E | BudgetExceeded, S>
   /** Hands an input to the route of a key, or to the default one. */
-  readonly route: (
-    key: string,
+  readonly route: <Key extends string>(
+    key: Key,
     input: Input
   ) => Effect.Effect<
     Output,
-    Workflow.Error<Chosen<R>> | RouteNotFound | RunError,
+    Workflow.Error<Chosen<R>> | NotFound<R, Key> | RunError,
     Workflow.Services<Chosen<R>> | Current
   >
 }
 
 /** Asks a language model for the key of a route. */
-const classifier = (options: Options<any, any, any, any, any, any>, fallback: string | undefined) => {
+const classifier = (options: Options<any, any, any, any, any, any, any>, fallback: string | undefined) => {
   const routes: Routes = options.workflows
   const schema = Schema.Struct({ route: Schema.Literals(Object.keys(routes)) })
   const described = Object.entries(routes).map(([key, { route }]) => {
@@ -149,7 +164,7 @@ const classifier = (options: Options<any, any, any, any, any, any>, fallback: st
  * **Details**
  *
  * Its output, error and services are the unions over its routes. A key that no route has goes to the default route, or
- * else fails with `RouteNotFound`. When `classify` is left out a language model chooses, so that the workflow needs a
+ * else fails with `RouteNotFound`, which is no error of a routing that has a default, or can give its own keys only. When `classify` is left out a language model chooses, so that the workflow needs a
  * `LanguageModel` and can fail with an `AiError`. Two defaults, or no routes, are `InvalidDefinition`, thrown at once.
  *
  * **Gotchas**
@@ -190,20 +205,21 @@ const classifier = (options: Options<any, any, any, any, any, any>, fallback: st
  */
 export const make = <
   R extends Routes,
-  Input = string,
-  Output = Workflow.Output<R[keyof R]["workflow"]>,
-  Error = never,
+  In extends Workflow.Boundary<any> = Text,
+  Out extends Workflow.Boundary<any> = Workflow.Boundary<Workflow.Output<Chosen<R>>>,
+  Err extends Workflow.Boundary<any> = Nothing,
+  K extends string = Extract<keyof R, string>,
   E = AiError.AiError,
   S = LanguageModel.LanguageModel
 >(
   name: string,
-  options: Options<R, Input, Output, Error, E, S> &
-    Fits<NoInfer<R>, NoInfer<Input>, NoInfer<Output>> &
-    Declares<NoInfer<E>, NoInfer<Error>>
-): Routing<R, NoInfer<Input>, NoInfer<Output>, NoInfer<Error>, NoInfer<E>, NoInfer<S>> => define(name, options) as any
+  options: Options<R, In, Out, Err, K, E, S> &
+    Fits<NoInfer<R>, In["Type"], Out["Type"]> &
+    Declares<NoInfer<E>, Err["Type"]>
+): Routing<R, In["Type"], Out["Type"], Err["Type"], K, E, S> => define(name, options) as any
 
 // The types of the parts meet only here, where they are the ones that `make` checked.
-const define = (name: string, options: Options<Routes, any, any, any, any, any>) => {
+const define = (name: string, options: Options<Routes, any, any, any, any, any, any>) => {
   const routes = new Map(Object.entries(options.workflows))
   const known = [...routes.keys()]
   const defaults = known.filter((key) => routes.get(key)?.markAsDefault === true)

@@ -15,7 +15,8 @@ import type { Current } from "../internal/frame.ts"
 import { show } from "../internal/schema.ts"
 import type { RunError } from "../RunError.ts"
 import * as Workflow from "../Workflow.ts"
-import { type Declares, type Definition, type Gives, invalid, part, phase, report } from "./phase.ts"
+import type { Declares, Definition, Gives, Nothing, Own, Text } from "./definition.ts"
+import { invalid, part, phase, report } from "./phase.ts"
 
 /** What judges an input: a function, or a workflow that takes it. */
 export type Voter<Input> = ((input: Input) => Effect.Effect<any, any, any>) | Workflow.Any
@@ -115,7 +116,7 @@ export class NoQuorum extends Schema.TaggedError<NoQuorum>("effect-baton/Voting/
 
 type Member<V> = V extends ReadonlyArray<infer Each> ? Each : V[keyof V]
 
-type Vote<W> = W extends Workflow.Any
+type VoteOf<W> = W extends Workflow.Any
   ? Workflow.Output<W>
   : W extends (...args: any) => Effect.Effect<infer A, any, any>
     ? A
@@ -133,7 +134,7 @@ type VoterServices<W> = W extends Workflow.Any
     ? R
     : never
 
-type VoterError<W> = Exclude<FunctionError<W>, RunError> | (W extends Workflow.Any ? Workflow.Error<W> : never)
+type VoterError<W> = Own<FunctionError<W>> | (W extends Workflow.Any ? Workflow.Error<W> : never)
 
 /** The workflows that do not take an input. */
 type Misfit<W, Input> = W extends Workflow.Any ? ([Input] extends [Workflow.Input<W>] ? never : W) : never
@@ -147,11 +148,15 @@ type Fits<M, Input> = [M] extends [never]
 export type Failure<V, Error> = Error | VoterError<Member<V>> | NoQuorum
 
 /** What makes a vote. */
-export interface Options<V, Input, A, Error>
-  extends Omit<Definition<Input, A, Error, unknown>, "defaults" | "output">,
-    Pick<Definition<Input, Outcome<NoInfer<A>>, Error, Failure<V, Error>>, "defaults"> {
+export interface Options<
+  V,
+  In extends Workflow.Boundary<any>,
+  Vote extends Workflow.Boundary<any>,
+  Err extends Workflow.Boundary<any>
+> extends Omit<Definition<In, Vote, Err, unknown>, "defaults" | "output">,
+    Pick<Definition<In, Workflow.Boundary<Outcome<Vote["Type"]>>, Err, Failure<V, Err["Type"]>>, "defaults"> {
   /** Schema of a vote, and with it of the decision. Default: `Schema.String`. */
-  readonly output?: Workflow.Boundary<A> | undefined
+  readonly output?: Vote | undefined
   /** Who votes: by name, or numbered from 1 on. All get the same input, at the same time. */
   readonly voters: V
   /** How many voters have to agree. Default: a majority of them. */
@@ -159,7 +164,7 @@ export interface Options<V, Input, A, Error>
   /** More than half of the voters have to agree; says what holds without `quorum`. Default: true without one. */
   readonly majority?: true | undefined
   /** What makes votes equal: those of equal keys are. Default: the vote itself, compared by `Equal.equals`. */
-  readonly key?: ((vote: NoInfer<A>) => unknown) | undefined
+  readonly key?: ((vote: Vote["Type"]) => unknown) | undefined
   /** Whether the other voters are interrupted as soon as they can not change the outcome. Default: true. */
   readonly earlyStop?: boolean | undefined
 }
@@ -216,13 +221,18 @@ export interface Voting<V, Input, A, Error>
  *
  * Source: Anthropic, "Building effective agents", parallelization (voting).
  */
-export const make = <V extends Voters<Input>, Input = string, A = string, Error = never>(
+export const make = <
+  V extends Voters<In["Type"]>,
+  In extends Workflow.Boundary<any> = Text,
+  Vote extends Workflow.Boundary<any> = Text,
+  Err extends Workflow.Boundary<any> = Nothing
+>(
   name: string,
-  options: Options<V, Input, A, Error> &
-    Fits<Misfit<Member<NoInfer<V>>, NoInfer<Input>>, NoInfer<Input>> &
-    Gives<Vote<Member<NoInfer<V>>>, NoInfer<A>> &
-    Declares<FunctionError<Member<NoInfer<V>>>, NoInfer<Error>>
-): Voting<V, NoInfer<Input>, NoInfer<A>, NoInfer<Error>> => define(name, options as any) as any
+  options: Options<V, In, Vote, Err> &
+    Fits<Misfit<Member<NoInfer<V>>, In["Type"]>, In["Type"]> &
+    Gives<VoteOf<Member<NoInfer<V>>>, Vote["Type"]> &
+    Declares<FunctionError<Member<NoInfer<V>>>, Err["Type"]>
+): Voting<V, In["Type"], Vote["Type"], Err["Type"]> => define(name, options as any) as any
 
 // The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: Options<Voters<any>, any, any, any>) => {

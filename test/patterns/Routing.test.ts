@@ -89,7 +89,7 @@ describe("Routing", () => {
         error: Unreadable,
         classify: () => Effect.fail(new Unreadable())
       })
-      expectTypeOf<Workflow.Error<typeof unreadable>>().toEqualTypeOf<Unreadable | Routing.RouteNotFound>()
+      expectTypeOf<Workflow.Error<typeof unreadable>>().toEqualTypeOf<Unreadable>()
       assert.strictEqual((yield* Effect.flip(unreadable.execute("")))._tag, "Unreadable")
     }).pipe(onEngine)
   )
@@ -158,7 +158,7 @@ describe("Routing", () => {
     const asking = Routing.make("support", {
       workflows: { billing: toBilling, general: { ...toGeneral, markAsDefault: true } }
     })
-    expectTypeOf<Workflow.Error<typeof asking>>().toEqualTypeOf<NoAccount | Routing.RouteNotFound | AiError.AiError>()
+    expectTypeOf<Workflow.Error<typeof asking>>().toEqualTypeOf<NoAccount | AiError.AiError>()
     expectTypeOf<Workflow.Services<typeof asking>>().toEqualTypeOf<Ledger | LanguageModel.LanguageModel>()
     return Effect.gen(function* () {
       assert.strictEqual(yield* asking.execute("Why was I charged?"), 6)
@@ -252,6 +252,34 @@ describe("Routing", () => {
     expectTypeOf<Workflow.Error<typeof support>>().toEqualTypeOf<NoAccount | Routing.RouteNotFound>()
     expectTypeOf<Workflow.Services<typeof support>>().toEqualTypeOf<Ledger>()
     expectTypeOf(support.classify).returns.toEqualTypeOf<Effect.Effect<string, Budget.BudgetExceeded, never>>()
+  })
+
+  it("can miss a route only where the classifier may give another key, and there is no default", () => {
+    const workflows = { billing: toBilling, general: toGeneral }
+    const sure = Routing.make("r", {
+      workflows,
+      classify: (text) => Effect.succeed(text === "" ? "general" : "billing")
+    })
+    expectTypeOf<Workflow.Error<typeof sure>>().toEqualTypeOf<NoAccount>()
+    expectTypeOf(sure.classify).returns.toEqualTypeOf<Effect.Effect<"billing" | "general", Budget.BudgetExceeded>>()
+    const mistaken = Routing.make("r", { workflows, classify: () => Effect.succeed("biling") })
+    expectTypeOf<Workflow.Error<typeof mistaken>>().toEqualTypeOf<NoAccount | Routing.RouteNotFound>()
+    expectTypeOf<Workflow.Error<typeof withDefault>>().toEqualTypeOf<NoAccount>()
+    const perhaps = Routing.make("r", {
+      workflows: { ...workflows, general: { ...toGeneral, markAsDefault: thrown === undefined } },
+      classify
+    })
+    expectTypeOf<Workflow.Error<typeof perhaps>>().toEqualTypeOf<NoAccount | Routing.RouteNotFound>()
+    const asking = Routing.make("r", { workflows })
+    expectTypeOf(asking.classify).returns.toEqualTypeOf<
+      Effect.Effect<"billing" | "general", AiError.AiError | Budget.BudgetExceeded, LanguageModel.LanguageModel>
+    >()
+    expectTypeOf(support.route("general", "")).toEqualTypeOf<
+      Effect.Effect<string | number, NoAccount | RunError.RunError, Ledger | Execution.Current>
+    >()
+    expectTypeOf(support.route("genral", "")).toEqualTypeOf<
+      Effect.Effect<string | number, NoAccount | Routing.RouteNotFound | RunError.RunError, Ledger | Execution.Current>
+    >()
   })
 
   it("infers the workflows that are made in place", () => {
