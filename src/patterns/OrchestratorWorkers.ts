@@ -18,7 +18,7 @@ import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import type { Declares, Definition, Nothing, OutputHint, Own, Text } from "./definition.ts"
 import * as graph from "./graph.ts"
-import { graphOf, InvalidPlan, Plan, type PlanProblem, type PlanStep, problems } from "./Plan.ts"
+import { graphOf, InvalidPlan, Plan, type PlanProblem, type PlanStep, planFor, problems } from "./Plan.ts"
 import { concurrencyOf, invalid, phase, report } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 import { type Delivered, DependencyFailed, type WorkerResult } from "./WorkerResult.ts"
@@ -346,9 +346,11 @@ const planner = ({ input = Schema.String, model, workers }: AnyOptions) => {
     "Give each step to the one worker that fits best, by its name, with a complete instruction: a worker sees nothing else but the results of the steps that its step depends on.",
     "Let a step depend on another one only if it needs its result: all others run at the same time."
   ].join(" ")
+  // A model can only name workers that there are.
+  const schema = planFor(workers.map(({ name }) => name))
   return (given: any) => {
     const prompt = paragraphs(task, `Workers:\n${list.join("\n")}`, `Input:\n${inputText(given)}`)
-    return Models.object({ purpose: "plan", name: "plan", prompt, schema: Plan, model })
+    return Models.object({ purpose: "plan", name: "plan", prompt, schema, model })
   }
 }
 

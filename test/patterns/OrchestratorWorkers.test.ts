@@ -386,6 +386,20 @@ describe("OrchestratorWorkers", () => {
     }).pipe(onEngine)
   )
 
+  it.effect("asks a model again whose plan is for a worker that there is not, with the ones that there are", () =>
+    Effect.gen(function* () {
+      const prompts: Array<string> = []
+      const brief = OrchestratorWorkers.make("brief", { workers })
+      const answers = model((prompt, format) => {
+        prompts.push(prompt)
+        if (format === "text") return "the brief"
+        return plan("know tea", [["facts", prompts.length === 1 ? "oracle" : "reader", "tea"]])
+      })
+      assert.strictEqual(yield* brief.execute("What is tea?").pipe(Effect.provide(answers)), "the brief")
+      assert.include(prompts[1], 'Expected "reader" | "counter"')
+    }).pipe(onEngine)
+  )
+
   it.effect("asks a model for an output of any schema", () =>
     Effect.gen(function* () {
       const options = { workers, plan: (goal: string) => Effect.succeed(plan(goal, [])) }
