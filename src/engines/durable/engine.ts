@@ -51,13 +51,11 @@ import {
   WorkflowNotRegistered
 } from "../../services/Engine.ts"
 import { HumanChannel, inbox } from "../../services/HumanChannel.ts"
-import { loadJournaling } from "../../services/ModelCall.ts"
-import { instrumentServices } from "../../services/ModelServices.ts"
 import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
 import { decode, encode, hasSecret, parse } from "./codec.ts"
 import { DurableHandle } from "./handle.ts"
-import { type AnswerRow, type EventRow, hasAnswers, type RequestRow, seedsOf } from "./history.ts"
+import { type AnswerRow, type EventRow, type RequestRow, seedsOf } from "./history.ts"
 import { DurableJournal, type JournalHost } from "./journal.ts"
 import { fromStored, hasCode, toStored } from "./options.ts"
 import type { Placement } from "./placement.ts"
@@ -124,6 +122,9 @@ interface DueRow {
 
 /** How many of them are read at once. */
 const duePage = 1000
+
+/** `paused` of an execution that another process wants to be. */
+const pauseWanted = 2
 
 const restarter: Starter = {
   start: (run) => Effect.succeed(run.execution!),
@@ -192,6 +193,10 @@ export class DurableEngine implements Host, JournalHost {
   private readonly idle = new Map<ExecutionImpl, number>()
   /** Executions that look for answers, and whether they must look again. */
   private readonly reopening = new Map<ExecutionImpl, boolean>()
+  /** Executions that the code here can not go on with: what is wanted of them waits for code that can. */
+  private readonly held = new Set<string>()
+  /** Cancels that other processes asked for and that have no answer yet, by signal. */
+  private readonly cancelling = new Map<number, ExecutionImpl>()
   /** Options with code, of runs that were started here. */
   private readonly given = new Map<string, RunOptions>()
   private sleeper: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -272,6 +277,7 @@ export class DurableEngine implements Host, JournalHost {
           ` ORDER BY started_at, id`,
         [now, workflow.name, ...(workflow.version === undefined ? [] : [workflow.version])]
       )
+      for (const { id } of rows) this.held.delete(id)
       yield* Effect.forEach(rows, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
       yield* this.handleSignals
       yield* this.watchTimers(now)
@@ -283,7 +289,6 @@ export class DurableEngine implements Host, JournalHost {
     if (known !== undefined) return known
     const services = new Map(context.mapUnsafe)
     services.set(References.CurrentLoggers.key, capture(Context.get(context, References.CurrentLoggers)))
-    instrumentServices(services)
     const prepared = Context.makeUnsafe<never>(services)
     this.prepared.set(context, prepared)
     return prepared
@@ -689,7 +694,6 @@ export class DurableEngine implements Host, JournalHost {
       if (claimed.length === 0) return undefined
       const history = yield* this.history(id)
       const { children, events, seeds } = history
-      if (hasAnswers(history)) yield* loadJournaling
       const execution = this.construct(row, registration, epoch, parent)
       const journal = execution.journal as DurableJournal
       if (crashes > this.maxCrashes) {
@@ -705,6 +709,9 @@ export class DurableEngine implements Host, JournalHost {
       }
       journal.load(history, lastAttempt(events))
       execution.restore(restored(row, events, children))
+      if (row.paused === pauseWanted) yield* Effect.ignore(execution.pause)
+      // An owner that had lost it may have written the event and not the row.
+      if (execution.state !== row.status || execution.paused !== (row.paused !== 0)) journal.status()
       if (parent !== undefined) (parent.children ??= new Set()).add(execution)
       for (const child of children) if (child.settled_at === null) yield* this.activate(child.id, execution)
       this.resume(execution, journal, events)
@@ -903,6 +910,7 @@ export class DurableEngine implements Host, JournalHost {
   mismatch(journal: DurableJournal, path: string, expected: string, found: string): void {
     if (journal.isClosed) return
     const { execution } = journal
+    this.held.add(journal.id)
     const held = JSON.stringify({ path, expected, found })
     this.fork(
       Effect.gen({ self: this }, function* () {
@@ -1069,10 +1077,20 @@ export class DurableEngine implements Host, JournalHost {
 
   /** Tells the owner of an execution that there is something to do. */
   signal(id: string, kind: string, payload: string | null): Effect.Effect<void> {
-    return Effect.andThen(
-      this.command(`INSERT INTO baton_signals (execution_id, kind, payload) VALUES (?, ?, ?)`, [id, kind, payload]),
-      this.tellOwner(id)
-    )
+    const insert = this.command(`INSERT INTO baton_signals (execution_id, kind, payload) VALUES (?, ?, ?)`, [
+      id,
+      kind,
+      payload
+    ])
+    // An answer that comes after a pause must not let the run go on before it.
+    const mark = (paused: string) => this.command(`UPDATE baton_runs SET paused = ${paused} WHERE id = ?`, [id])
+    const before =
+      kind === "pause"
+        ? mark(`${pauseWanted}`)
+        : kind === "resume"
+          ? mark(`CASE WHEN paused = ${pauseWanted} THEN 0 ELSE paused END`)
+          : Effect.void
+    return Effect.andThen(before, Effect.andThen(insert, this.tellOwner(id)))
   }
 
   /** Nobody waits for it: who does not hear looks on their own. */
@@ -1163,13 +1181,17 @@ export class DurableEngine implements Host, JournalHost {
   readonly handleSignals: Effect.Effect<void> = this.oneAtATime(
     Effect.gen({ self: this }, function* () {
       if (!this.runs) return
-      // What nobody here can do must not stand in the way of the rest.
+      // What nobody here can do must not stand in the way of the rest, but what is wanted of one run is done in order.
+      const left = new Set<string>()
       for (let after = 0, more = true; more; ) {
         const signals = yield* this.query<{ id: number; execution_id: string; kind: string; payload: string | null }>(
           `SELECT id, execution_id, kind, payload FROM baton_signals WHERE id > ? ORDER BY id LIMIT 1000`,
           [after]
         )
-        yield* Effect.forEach(signals, (signal) => this.handleSignal(signal), { discard: true })
+        for (const signal of signals) {
+          if (left.has(signal.execution_id)) continue
+          if (!(yield* this.handleSignal(signal))) left.add(signal.execution_id)
+        }
         more = signals.length === 1000
         if (more) after = Number(signals[999].id)
       }
@@ -1183,8 +1205,12 @@ export class DurableEngine implements Host, JournalHost {
     return this.pinned(signal.execution_id, this.doSignal(signal))
   }
 
+  /** Whether it was done, or need not be. */
   private doSignal(signal: { id: number; execution_id: string; kind: string; payload: string | null }) {
     return Effect.gen({ self: this }, function* () {
+      const asked = this.cancelling.get(signal.id)
+      if (this.held.has(signal.execution_id) || (asked !== undefined && asked.outcome === undefined)) return false
+      const done = Effect.as(this.command(`DELETE FROM baton_signals WHERE id = ?`, [signal.id]), true)
       const execution = yield* this.activate(signal.execution_id)
       if (execution === undefined) {
         const rows = yield* this.query<{ id: string }>(
@@ -1192,16 +1218,30 @@ export class DurableEngine implements Host, JournalHost {
           [signal.execution_id]
         )
         // Nobody here can go on with it: whoever can does it.
-        if (rows.length > 0) return
-      } else {
-        yield* this.obey(execution, signal.kind, signal.payload)
-        yield* (execution.journal as DurableJournal).flush
+        return rows.length > 0 ? false : yield* done
       }
-      yield* this.command(`DELETE FROM baton_signals WHERE id = ?`, [signal.id])
+      const journal = execution.journal as DurableJournal
+      if (signal.kind === "cancel") {
+        // Somebody may be asked first, and takes time: until there is an answer the signal stands for the cancel (D9).
+        this.cancelling.set(signal.id, execution)
+        const cancel = execution
+          .cancel(parse(signal.payload)?.reason)
+          .pipe(
+            Effect.andThen(journal.flush),
+            Effect.andThen(done),
+            Effect.ensuring(Effect.sync(() => this.cancelling.delete(signal.id)))
+          )
+        execution.fork(cancel)
+        return true
+      }
+      yield* this.obey(execution, signal.kind)
+      yield* journal.flush
+      // It was taken away in the middle: whoever has it now does it.
+      return journal.isClosed ? false : yield* done
     })
   }
 
-  private obey(execution: ExecutionImpl, kind: string, payload: string | null): Effect.Effect<void> {
+  private obey(execution: ExecutionImpl, kind: string): Effect.Effect<void> {
     switch (kind) {
       case "look":
         return this.look(execution)
@@ -1209,8 +1249,6 @@ export class DurableEngine implements Host, JournalHost {
         return Effect.ignore(execution.pause)
       case "resume":
         return Effect.ignore(execution.resume)
-      case "cancel":
-        return Effect.sync(() => void execution.fork(execution.cancel(parse(payload)?.reason)))
       case "interrupt":
         return Effect.sync(() => cancelling.accept(execution, "interrupted"))
       default:
@@ -1464,7 +1502,7 @@ const restored = (
   return {
     status: status === undefined ? row.status : parse(status.fields).to,
     attempt: lastAttempt(events),
-    paused: row.paused !== 0,
+    paused: events.findLast(({ tag }) => tag === "Paused" || tag === "Resumed")?.tag === "Paused",
     outsideRequests: events.filter((event) => event.tag === "RequestOpened" && event.path.startsWith("handle/")).length,
     progress: progressOf(events),
     usage

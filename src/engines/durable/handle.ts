@@ -216,11 +216,18 @@ export class DurableHandle implements Execution<any, any> {
     here: (execution: ExecutionImpl) => Effect.Effect<A, E>,
     elsewhere: (row: RunRow) => Effect.Effect<A, E | RunSettled>
   ): Effect.Effect<A, E | RunSettled> {
-    const steered = Effect.flatMap(this.engine.activate(this.id), (execution) =>
-      execution === undefined
-        ? Effect.flatMap(this.row, elsewhere)
-        : Effect.tap(here(execution), () => (execution.journal as DurableJournal).flush)
+    const left = Effect.callback<undefined>((resume) =>
+      Effect.sync(this.engine.watchExit(this.id, (exit) => exit ?? resume(Effect.undefined)))
     )
+    const steered: Effect.Effect<A, E | RunSettled> = Effect.flatMap(this.engine.activate(this.id), (execution) => {
+      if (execution === undefined) return Effect.flatMap(this.row, elsewhere)
+      const journal = execution.journal as DurableJournal
+      const done = Effect.tap(here(execution), () => journal.flush)
+      // It may leave this process in the middle, and then nothing was done: whoever has it now does it.
+      return Effect.flatMap(Effect.raceFirst(done, left), (answer) =>
+        journal.isClosed ? steered : Effect.succeed(answer as A)
+      )
+    })
     return this.engine.pinned(this.id, steered)
   }
 
