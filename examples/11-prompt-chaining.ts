@@ -2,7 +2,6 @@
 import { Console, Effect, Schema } from "effect"
 import { Engine, PromptChaining } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
-import { modelOr } from "./model.ts"
 
 const Outline = Schema.Struct({ points: Schema.Array(Schema.String) })
 
@@ -21,27 +20,26 @@ const article = PromptChaining.make("article", {
   ]
 })
 
-const model = modelOr([
-  ScriptedModel.object({ points: ["leaves", "water"] }, { when: "about tea" }),
-  ScriptedModel.text("Leaves are picked. Water is boiled.", { when: "leaves, water" }),
-  ScriptedModel.text("Blätter werden gepflückt. Wasser wird gekocht.", { when: "Translate" }),
-  ScriptedModel.object({ points: ["it is there"] }, { when: "about air" })
-])
+const model = Effect.runSync(
+  ScriptedModel.make([
+    ScriptedModel.object({ points: ["leaves", "water"] }, { when: "about tea" }),
+    ScriptedModel.text("Leaves are picked. Water is boiled.", { when: "leaves, water" }),
+    ScriptedModel.text("Blätter werden gepflückt. Wasser wird gekocht.", { when: "Translate" }),
+    ScriptedModel.object({ points: ["it is there"] }, { when: "about air" })
+  ])
+)
 
 const program = Effect.gen(function* () {
-  for (const topic of ["tea", "air"]) {
-    const run = yield* article.run(topic)
-    const execution = yield* run.start
-    yield* Console.log(yield* Effect.catch(execution.result, (error) => Effect.succeed(error.message)))
-    yield* Console.log(`${topic}: ${(yield* execution.usage).modelCalls} model calls`)
-  }
+  yield* Console.log(yield* article.execute("tea"))
+  const error = yield* Effect.flip(article.execute("air"))
+  yield* Console.log(error.message)
+  yield* Console.log(`${(yield* model.calls).length} model calls`)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
 
 /* prints:
 Blätter werden gepflückt. Wasser wird gekocht.
-tea: 3 model calls
 The gate "enough to say" rejected the output of "outline": only 1 point; ...
-air: 1 model calls
+4 model calls
 */

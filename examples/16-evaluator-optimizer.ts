@@ -1,7 +1,7 @@
 /** Evaluator-optimizer: a draft is judged and improved until it is good enough. Phases are models or plain code. */
 import { Console, Effect, Stream } from "effect"
 import { Engine, EvaluatorOptimizer } from "effect-baton"
-import { modelOr } from "./model.ts"
+import { ScriptedModel } from "effect-baton/testing"
 
 const slogan = EvaluatorOptimizer.make("slogan", {
   criteria: [
@@ -21,7 +21,9 @@ const slogan = EvaluatorOptimizer.make("slogan", {
   onExhausted: "fail"
 })
 
-const model = modelOr(["Tea for everybody, everywhere, always.", "A cup for everybody.", "Tea for all."])
+const model = Effect.runSync(
+  ScriptedModel.make(["Tea for everybody, everywhere, always.", "A cup for everybody.", "Tea for all."])
+)
 
 const program = Effect.gen(function* () {
   const run = yield* slogan.run("tea")
@@ -30,13 +32,10 @@ const program = Effect.gen(function* () {
     Stream.filter((event) => event._tag === "Progressed"),
     Stream.runForEach(({ current, message, total }) => Console.log(`${current} of ${total}: ${message}`))
   )
-  // With "fail" the best draft comes with the error.
-  yield* Console.log(
-    yield* Effect.catchTag(execution.result, "QualityNotReached", ({ draft }) => Effect.succeed(draft))
-  )
+  yield* Console.log(yield* execution.result)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
 
 /* prints:
 0 of 5: generating

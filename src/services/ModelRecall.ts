@@ -38,7 +38,7 @@ import { Models } from "./ModelRegistry.ts"
 import { describe, type ModelRequest } from "./ModelRequest.ts"
 import { type CallOptions, generate, stream, wrap } from "./ModelWrapper.ts"
 
-export type Part = Response.AllParts<any>
+type Part = Response.AllParts<any>
 type PartEncoded = Response.PartEncoded & Response.StreamPartEncoded
 
 /** What a model said to a request. */
@@ -67,7 +67,7 @@ export type Lookup = (request: ModelRequest) => Effect.Effect<Known>
 // -----------------------------------------------------------------------------
 
 /** The options that make a model pass a request on as it is, and its answer back as it comes. */
-export const verbatim = ({ prompt, responseFormat, toolChoice, tools }: LanguageModel.ProviderOptions): CallOptions =>
+const verbatim = ({ prompt, responseFormat, toolChoice, tools }: LanguageModel.ProviderOptions): CallOptions =>
   ({
     prompt,
     ...(tools.length === 0
@@ -104,7 +104,7 @@ const valueCodec = (schema: Schema.Top): Schema.Codec<unknown, unknown> => {
 }
 
 /** The answer of a model, be it a failure. What is not a model's failure fails. */
-export const ask = (
+const ask = (
   model: LanguageModel.LanguageModel,
   options: LanguageModel.ProviderOptions
 ): Effect.Effect<Answer, any, any> =>
@@ -134,12 +134,9 @@ export const ask = (
 // -----------------------------------------------------------------------------
 
 /** Where the value of an object is put by the provider's half of a call, and taken by the caller's. */
-export const CurrentValue = Context.Reference<{ value: unknown } | undefined>(
-  "effect-baton/services/ModelRecall/Value",
-  {
-    defaultValue: () => undefined
-  }
-)
+const CurrentValue = Context.Reference<{ value: unknown } | undefined>("effect-baton/services/ModelRecall/Value", {
+  defaultValue: () => undefined
+})
 
 /** The answer that a player gives. */
 const CurrentAnswer = Context.Reference<Answer | undefined>("effect-baton/services/ModelRecall/Answer", {
@@ -147,20 +144,20 @@ const CurrentAnswer = Context.Reference<Answer | undefined>("effect-baton/servic
 })
 
 /** Whoever watches the caller's half of a call has seen what is in the other. */
-export const unwatched: Telemetry.SpanTransformer = () => {}
+const unwatched: Telemetry.SpanTransformer = () => {}
 
-export const quietly = <A, E, R>(parts: Stream.Stream<A, E, R>) =>
+const quietly = <A, E, R>(parts: Stream.Stream<A, E, R>) =>
   Stream.provideService(parts, Telemetry.CurrentSpanTransformer, unwatched)
 
 /** Objects come with their value: their text only has to be JSON. */
-export const anyJson: LanguageModel.CodecTransformer = () => ({ codec: Schema.Unknown as any, jsonSchema: {} })
+const anyJson: LanguageModel.CodecTransformer = () => ({ codec: Schema.Unknown as any, jsonSchema: {} })
 
-export const played = (answer: Answer): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
+const played = (answer: Answer): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
   answer.error === undefined
     ? Effect.map(encoded(answer.parts), (parts) => Array.from(parts) as Array<Response.PartEncoded>)
     : Effect.andThen(answered(answer.parts as any), Effect.fail(answer.error))
 
-export const playedStream = (answer: Answer): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
+const playedStream = (answer: Answer): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
   const parts = Stream.unwrap(
     Effect.map(encoded(answer.parts), (parts) =>
       Stream.fromIterable(parts as ReadonlyArray<Response.StreamPartEncoded>, { chunkSize: 1 })
@@ -285,14 +282,14 @@ export const make = (
   })
 
 /** The user's span transformer, not the one of executions, which would count once more what is counted below. */
-export const userTransformer = (context: Context.Context<never>): Telemetry.SpanTransformer => {
+const userTransformer = (context: Context.Context<never>): Telemetry.SpanTransformer => {
   const given = context.mapUnsafe.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
   if (given === undefined) return unwatched
   const own = standIns.get(given)
   return own === undefined ? given : (own.given ?? unwatched)
 }
 
-export const object = (outer: LanguageModel.LanguageModel, options: CallOptions) =>
+const object = (outer: LanguageModel.LanguageModel, options: CallOptions) =>
   Effect.suspend(() => {
     const box: { value: unknown } = { value: undefined }
     return Effect.flatMap(
@@ -305,16 +302,15 @@ export const object = (outer: LanguageModel.LanguageModel, options: CallOptions)
     )
   })
 
-export const reencoded = (parts: Stream.Stream<Part, any, any>): Stream.Stream<Response.StreamPartEncoded, any, any> =>
+const reencoded = (parts: Stream.Stream<Part, any, any>): Stream.Stream<Response.StreamPartEncoded, any, any> =>
   Stream.mapArrayEffect(parts, (chunk) =>
     Effect.map(encoded(chunk), (chunk) => chunk as any as Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>)
   )
 
-/** The stream, kept when it ends; where it is interrupted, or fails with what is no model's failure, `cut` is told. */
-export const overheard = (
+/** The stream, kept when it ends; not where it is interrupted. */
+const overheard = (
   parts: Stream.Stream<Part, any, any>,
-  keep: (answer: Answer) => Effect.Effect<void>,
-  cut: (cause: Cause.Cause<unknown>) => Effect.Effect<void> = () => Effect.void
+  keep: (answer: Answer) => Effect.Effect<void>
 ): Effect.Effect<Stream.Stream<Part, any, any>> =>
   Effect.map(Clock.currentTimeMillis, (start) => {
     const seen: Array<Part> = []
@@ -341,19 +337,13 @@ export const overheard = (
           // What is no model's failure is not what the model said.
           return (error as { readonly _tag?: unknown } | undefined)?._tag === "AiError"
             ? end({ error: error as AiError.AiError })
-            : Effect.suspend(() => {
-                if (!open) return Effect.void
+            : Effect.sync(() => {
                 open = false
-                return cut(cause)
               })
         })
       )
       const close = Scope.addFinalizerExit(scope, (exit) =>
-        Effect.suspend(() => {
-          if (!open || exit._tag === "Success" || !Cause.hasInterruptsOnly(exit.cause)) return end({ left: true })
-          open = false
-          return cut(exit.cause)
-        })
+        exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause) ? Effect.void : end({ left: true })
       )
       return Effect.as(close, watched)
     })

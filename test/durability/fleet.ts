@@ -27,12 +27,11 @@ export const engine = (url: string, options: Partial<PostgresConfig> = {}) =>
     (context) => Context.pick(Engine.Engine)(context)
   )
 
-/** A process that runs the jobs of `job.ts`; `kill` ends it and waits, the scope kills it for good. */
-export const member = (url: string, name: string) =>
+/** A process of a program in this folder; `kill` ends it and waits, the scope kills it for good. */
+export const launched = (file: string, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const file = join(import.meta.dirname, "member.ts")
-      const child = spawn(process.execPath, ["--conditions=baton-source", file, url, name], {
+      const child = spawn(process.execPath, ["--conditions=baton-source", join(import.meta.dirname, file), ...args], {
         stdio: ["ignore", "ignore", "inherit"],
         // None of this may change who it is.
         env: { ...process.env, PORT: "80", HOST: "nowhere.invalid", LISTEN_PORT: "81", SHARD_GROUPS: "none" }
@@ -47,6 +46,9 @@ export const member = (url: string, name: string) =>
     }),
     ({ kill }) => kill("SIGKILL")
   )
+
+/** A process that runs the jobs of `job.ts`. */
+export const member = (url: string, name: string) => launched("member.ts", url, name)
 
 /** Waits for an event that may have happened already. */
 export const reached = (execution: Execution.Execution<unknown, unknown>, tag: Event.Tag, path?: string) =>

@@ -8,7 +8,8 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 
-const freePort = Effect.promise(
+/** A port that nobody listens at. */
+export const freePort = Effect.promise(
   () =>
     new Promise<number>((resolve) => {
       const server = createServer().listen(0, "127.0.0.1", () => {

@@ -1,18 +1,11 @@
 // Processes that tell each other what is new: nobody waits for the next look at the database.
-import { createServer as createHttpServer } from "node:http"
-import { createServer } from "node:net"
+import { createServer } from "node:http"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Layer } from "effect"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 import { fresh, reached, until } from "./fleet.ts"
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as { readonly port: number }
-    server.close(() => resume(Effect.succeed(port)))
-  })
-})
+import { freePort } from "./postgres.ts"
 
 const ask = (runner: string) =>
   Workflow.make("ask", {
@@ -33,7 +26,7 @@ const runner = (url: string, name: string) =>
       grace: 0,
       maxConnections: 5
     })
-    const server = NodeHttpServer.layer(createHttpServer, { host: "127.0.0.1", port })
+    const server = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port })
     const layer = Workflow.toLayer(ask(name)).pipe(Layer.provideMerge(engine), Layer.provide(Layer.fresh(server)))
     return Context.pick(Engine.Engine)(yield* Layer.build(Layer.fresh(layer)))
   })
