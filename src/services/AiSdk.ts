@@ -19,10 +19,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Pull from "effect/Pull"
+import type * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { incompleteResponse, toAiError } from "./aiSdk/error.ts"
+import { failWith, incompleteResponse } from "./aiSdk/error.ts"
 import { toPrompt } from "./aiSdk/prompt.ts"
 import { toRequest } from "./aiSdk/request.ts"
 import {
@@ -34,6 +35,7 @@ import {
   type ResponseContext
 } from "./aiSdk/response.ts"
 import * as Schemas from "./aiSdk/schema.ts"
+import { secretsOf } from "./aiSdk/secrets.ts"
 import { toV3 } from "./aiSdk/v3.ts"
 import { answered, nameModel } from "./ModelCall.ts"
 
@@ -83,6 +85,8 @@ export interface Options {
    * as it is.
    */
   readonly codecTransformer?: LanguageModel.CodecTransformer
+  /** What no error may show, besides what stands in the headers of requests and what looks like a key. Default: none. */
+  readonly redact?: ReadonlyArray<Redacted.Redacted<string>>
 }
 
 /**
@@ -100,7 +104,10 @@ export interface Options {
  * `AuthenticationError`, 5xx `InternalProviderError`, other 4xx `InvalidRequestError`, an exhausted quota
  * `QuotaExhaustedError`, a broken connection `NetworkError`, an answer that cannot be read `InvalidResponseError`.
  * A stream that ends before the model finished fails; it never looks complete. Nothing is retried here.
- * What looks like a credential is removed from messages and bodies, and a URL loses its query.
+ *
+ * No error shows a credential, whatever the provider repeats of the request: values of the headers that the package
+ * sends a key or a token in, those of `headers` and of `redact`, and what looks like a key are taken out of messages,
+ * bodies, addresses and headers, and a URL loses its query. So events, spans and logs do not show them either.
  *
  * Structured output is asked for with the JSON Schema of the caller's schema. `@ai-sdk/openai-compatible` drops it unless
  * created with `supportsStructuredOutputs`; then it is told in the system message.
@@ -108,6 +115,8 @@ export interface Options {
  * A tool's arguments that are not JSON reach the toolkit as text and are refused like any that do not decode.
  *
  * **Gotchas**
+ *
+ * A credential of fewer than 8 characters is not looked for, since too many words have it in them.
  *
  * Without a counterpart in `effect/ai`, and so dropped: `custom` content, citations attached to text, approval
  * requests for tools that the provider runs, raw chunks. A generated file given as a link becomes a `source`. The
@@ -146,10 +155,10 @@ export interface Options {
 export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<LanguageModel.LanguageModel> =>
   Effect.gen(function* () {
     const provider = yield* makeProvider(model)
-    const { codecTransformer = Schemas.codecTransformerFor(model.provider), ...settings } = options
+    const { codecTransformer = Schemas.codecTransformerFor(model.provider), redact, ...settings } = options
     const schemas = Schemas.make(codecTransformer)
     const describesOutput = ignoresOutputSchema(model)
-    const secrets = secretHeaders(settings.headers)
+    const secrets = secretsOf(model, settings.headers, redact)
 
     const contextOf = (method: ResponseContext["method"], request: LanguageModel.ProviderOptions): ResponseContext => ({
       method,
@@ -181,10 +190,7 @@ export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<La
       generateText: Effect.fnUntraced(function* (request) {
         const context = contextOf("generateText", request)
         const call = yield* callOptions(request, "generateText")
-        const result = yield* Effect.tryPromise({
-          try: (abortSignal) => provider.generate({ ...call, abortSignal }),
-          catch: toAiError(context)
-        })
+        const result = yield* attempt((abortSignal) => provider.generate({ ...call, abortSignal }), context)
         yield* logWarnings(result.warnings, context)
         // An answer that cannot be taken was paid for too.
         const paid = Effect.ignore(Effect.flatMap(finish(result, context), (part) => answered([part])))
@@ -198,10 +204,7 @@ export const make = (model: AiSdkModel, options: Options = {}): Effect.Effect<La
             const context = contextOf("streamText", request)
             const call = yield* callOptions(request, "streamText")
             const abortSignal = yield* scopedAbortSignal
-            const { stream } = yield* Effect.tryPromise({
-              try: () => provider.stream({ ...call, abortSignal }),
-              catch: toAiError(context)
-            })
+            const { stream } = yield* attempt(() => provider.stream({ ...call, abortSignal }), context)
             return responseParts(stream, context)
           })
         )
@@ -275,11 +278,11 @@ const ignoresOutputSchema = (model: AiSdkModel): boolean =>
 const notSent = (method: string, reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "AiSdk", method, reason })
 
-/** A short value would be found in too many words that are no secret. */
-const secretHeaders = (headers: Options["headers"] = {}): ReadonlyArray<string> =>
-  Object.entries(headers).flatMap(([name, value]) =>
-    value !== undefined && value.length >= 8 && /auth|key|token|secret|cookie/i.test(name) ? [value] : []
-  )
+const attempt = <A>(
+  run: (abortSignal: AbortSignal) => PromiseLike<A>,
+  context: ResponseContext
+): Effect.Effect<A, AiError.AiError> =>
+  Effect.catch(Effect.tryPromise({ try: run, catch: (error) => error }), failWith(context))
 
 // -----------------------------------------------------------------------------
 // Streams
@@ -310,7 +313,7 @@ const scopedReader = <A>(
 
 const pullParts = (reader: ReadableStreamDefaultReader<ProviderStreamPart>, context: ResponseContext) => {
   let finished = false
-  const read = Effect.tryPromise({ try: () => reader.read(), catch: toAiError(context) })
+  const read = attempt(() => reader.read(), context)
   const pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>, AiError.AiError> = Effect.flatMap(
     read,
     (next) => {

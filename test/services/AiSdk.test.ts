@@ -11,7 +11,7 @@ import {
 } from "@ai-sdk/provider"
 import { assert, describe, it } from "@effect/vitest"
 import { convertArrayToReadableStream, MockLanguageModelV3, MockLanguageModelV4 } from "ai/test"
-import { Duration, Effect, Exit, Schema, Stream } from "effect"
+import { Duration, Effect, Exit, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
 import * as AiSdk from "../../src/services/AiSdk.ts"
 
@@ -764,6 +764,28 @@ describe("AiSdk errors", () => {
     })
   )
 
+  it.effect("no value of redact is in an error, be it cut off, in JSON, or in a URL", () =>
+    Effect.gen(function* () {
+      const secret = 'a "private" word/key'
+      const body = JSON.stringify({ message: `${"x".repeat(985)} ${secret}`, url: `/?k=${encodeURIComponent(secret)}` })
+      const thrown = new APICallError({
+        message: `${"x".repeat(985)} ${secret}`,
+        url: `https://api.example.com/${encodeURIComponent(secret)}/chat`,
+        requestBodyValues: {},
+        statusCode: 400,
+        responseBody: body,
+        responseHeaders: { "x-request-id": secret }
+      })
+      for (const error of [
+        yield* errorOf(thrown, { redact: [Redacted.make(secret)] }),
+        yield* errorOf(new TypeError("fetch failed", { cause: secret }), { redact: [Redacted.make(secret)] })
+      ]) {
+        const json = JSON.stringify(Schema.encodeSync(Schema.toCodecJson(AiError.AiError))(error))
+        for (const part of ["private", "word"]) assert.notInclude(`${json} ${error.message}`, part)
+      }
+    })
+  )
+
   it.effect("an unreachable server's error names its address without the query", () =>
     Effect.gen(function* () {
       const thrown = new APICallError({
@@ -791,7 +813,7 @@ it.effect("nothing of the AI SDK is loaded by the adapter itself, only its types
   Effect.gen(function* () {
     const files = [
       new URL("../../src/services/AiSdk.ts", import.meta.url),
-      ...["error", "prompt", "request", "response", "schema", "v3"].map(
+      ...["error", "prompt", "request", "response", "schema", "secrets", "v3"].map(
         (name) => new URL(`../../src/services/aiSdk/${name}.ts`, import.meta.url)
       )
     ]

@@ -5,7 +5,7 @@ import { createAnthropic } from "@ai-sdk/anthropic"
 import { createOpenAI } from "@ai-sdk/openai"
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Schema, Stream, Tracer } from "effect"
 import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Engine, type Execution, Models, Routing, Step, Workflow } from "../../src/index.ts"
@@ -305,6 +305,83 @@ describe.each(providers)("a run with $name", (provider) => {
       }
     })
   )
+})
+
+describe("a key of no known form", () => {
+  const secret = "correct-horse/battery staple+"
+  const keyed = [
+    { name: "OpenAI", model: (baseURL: string) => createOpenAI({ baseURL, apiKey: secret }).chat("gpt-4.1") },
+    { name: "Anthropic", model: (baseURL: string) => createAnthropic({ baseURL, apiKey: secret })("claude") },
+    {
+      name: "an OpenAI-compatible server",
+      model: (baseURL: string) =>
+        createOpenAICompatible({ name: "local", baseURL, queryParams: { api_key: secret } })("llama")
+    }
+  ]
+  const query = new URLSearchParams({ k: secret })
+  const address = `/?k=${encodeURIComponent(secret)}&${query}`
+  const echo = { error: { message: `Who is ${secret}? See ${address}`, type: "nobody" } }
+  const headers = { "x-request-id": `for ${secret}` }
+  const replies: ReadonlyArray<ProviderServer.Reply> = [
+    { _tag: "Status", status: 401, body: echo, headers },
+    { _tag: "Status", status: 429, body: { error: { message: `slow down, ${secret}` } }, headers },
+    { _tag: "Status", status: 500, body: { error: secret }, headers },
+    { _tag: "Text", text: `no JSON but ${secret}` },
+    { _tag: "Text", text: `data: ${JSON.stringify({ ...echo, type: "error" })}\n\n` }
+  ]
+
+  for (const { model, name } of keyed) {
+    it.live(`is not in an error, event, log or span, wherever ${name} repeats it`, () =>
+      Effect.gen(function* () {
+        const server = yield* ProviderServer.make
+        yield* server.reply(...replies)
+        const spans: Array<unknown> = []
+        const tracer = Tracer.make({
+          span: (options) => {
+            const span = new Tracer.NativeSpan(options)
+            const end = span.end.bind(span)
+            span.end = (endTime, exit) => {
+              end(endTime, exit)
+              spans.push([span.name, ...span.attributes, Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""])
+            }
+            return span
+          }
+        })
+        const tell = Workflow.make("tell", {
+          error: AiError.AiError,
+          run: (prompt) =>
+            Step.make("ask", { run: prompt === "stream" ? streamed(prompt) : text(prompt) }).pipe(
+              Effect.tapError((error) => Effect.logError("failed", error)),
+              Effect.tapCause((cause) => Effect.logWarning(cause))
+            )
+        })
+        for (const index of replies.keys()) {
+          const seen = yield* Effect.gen(function* () {
+            const run = yield* tell.run(index === replies.length - 1 ? "stream" : "Hi")
+            return yield* observed(yield* run.start)
+          }).pipe(
+            Effect.provideService(Tracer.Tracer, tracer),
+            Effect.provide(AiSdk.layer(model(server.baseURL))),
+            Effect.provide(Engine.layerMemory)
+          )
+          assert.strictEqual((seen.error as AiError.AiError)._tag, "AiError")
+          const json = Schema.encodeSync(Schema.fromJsonString(Schema.toCodecJson(AiError.AiError)))
+          const shown = [
+            json(seen.error as AiError.AiError),
+            String((seen.error as Error).stack),
+            JSON.stringify([seen.events, seen.logs, seen.exit, spans]),
+            Exit.isFailure(seen.exit) ? Cause.pretty(seen.exit.cause) : ""
+          ].join("\n")
+          assert.isTrue(seen.logs.length >= 2)
+          for (const word of ["correct-horse", "battery"]) assert.notInclude(shown, word, `reply ${index + 1}`)
+        }
+        assert.isAbove(spans.length, replies.length)
+        assert.strictEqual(server.requests.length, replies.length)
+        const { headers: sent, path } = server.requests[0]
+        assert.include(`${JSON.stringify(sent)} ${path}`, "correct-horse")
+      }).pipe(Effect.scoped)
+    )
+  }
 })
 
 it.live("a model without a key fails with the typed error, and says where a key is looked for", () =>

@@ -15,7 +15,9 @@ import type {
 } from "@ai-sdk/provider"
 import * as AiError from "effect/ai/AiError"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import { redact } from "./secrets.ts"
 
 /** Where a failure happened, for the error's own words. */
 export interface ErrorContext {
@@ -23,8 +25,11 @@ export interface ErrorContext {
   /** Stands in for the URL when the provider does not tell it, such as `"openai.chat/gpt-5"`. */
   readonly model: string
   /** Values that must not appear in an error, whatever they look like. */
-  readonly secrets: ReadonlyArray<string>
+  readonly secrets: Effect.Effect<ReadonlyArray<string>>
 }
+
+/** The context of something that failed, with the secrets it must not show. */
+type Failed = Omit<ErrorContext, "secrets"> & { readonly secrets: ReadonlyArray<string> }
 
 /** What an HTTP answer and an error frame inside a stream have in common. */
 interface ProviderFailure {
@@ -39,13 +44,17 @@ interface ProviderFailure {
 const maxDescriptionLength = 1000
 const maxBodyLength = 4000
 
-/** Maps anything a provider throws or puts in an `error` part of its stream. */
-export const toAiError =
+/** Fails with what a provider throws, or puts in an `error` part of its stream. */
+export const failWith =
   (context: ErrorContext) =>
-  (error: unknown): AiError.AiError =>
+  (error: unknown): Effect.Effect<never, AiError.AiError> =>
     AiError.isAiError(error)
-      ? error
-      : AiError.make({ module: "AiSdk", method: context.method, reason: toReason(error, context) })
+      ? Effect.fail(error)
+      : Effect.flatMap(context.secrets, (secrets) =>
+          Effect.fail(
+            AiError.make({ module: "AiSdk", method: context.method, reason: toReason(error, { ...context, secrets }) })
+          )
+        )
 
 /** The failure of a response that stops before the provider said it was complete. */
 export const incompleteResponse = (context: ErrorContext): AiError.AiError =>
@@ -55,10 +64,10 @@ export const incompleteResponse = (context: ErrorContext): AiError.AiError =>
 // Reasons
 // -----------------------------------------------------------------------------
 
-const toReason = (error: unknown, context: ErrorContext): AiError.AiErrorReason => {
+const toReason = (error: unknown, context: Failed): AiError.AiErrorReason => {
   if (isSdkError.apiCall(error)) return apiCallReason(error, context)
   if (isProviderFrame(error)) return failureReason(frameFailure(error, context))
-  const description = redact(errorMessage(error), context)
+  const description = clean(errorMessage(error), context)
   if (isSdkError.loadApiKey(error)) return new AiError.AuthenticationError({ kind: "MissingKey", description })
   if (isSdkError.invalidPrompt(error)) return new AiError.InvalidUserInputError({ description })
   if (isSdkError.noSuchModel(error) || isSdkError.unsupportedFunctionality(error)) {
@@ -70,12 +79,12 @@ const toReason = (error: unknown, context: ErrorContext): AiError.AiErrorReason 
   return new AiError.UnknownError({ description })
 }
 
-const apiCallReason = (error: APICallError, context: ErrorContext): AiError.AiErrorReason => {
-  const description = redact(error.message, context)
+const apiCallReason = (error: APICallError, context: Failed): AiError.AiErrorReason => {
+  const description = clean(error.message, context)
   const connected = error.statusCode !== undefined
   const succeeded = connected && error.statusCode < 300
   if (!connected || (succeeded && (error.isRetryable || isNetworkFailure(error.cause)))) {
-    return networkReason(withoutCredentials(error.url), description)
+    return networkReason(withoutCredentials(error.url, context), description)
   }
   const http = httpContext(error, error.statusCode, context)
   if (succeeded) return new AiError.InvalidResponseError({ description, http })
@@ -117,7 +126,7 @@ const failureReason = ({ http, isRetryable, kind, message, status }: ProviderFai
 const networkReason = (url: string, description: string): AiError.NetworkError =>
   new AiError.NetworkError({ reason: "TransportError", method: "POST", url, description })
 
-const incompleteReason = ({ model }: ErrorContext): AiError.InternalProviderError =>
+const incompleteReason = ({ model }: Pick<ErrorContext, "model">): AiError.InternalProviderError =>
   new AiError.InternalProviderError({
     description: `the response of ${model} ended before the model finished; send the request again`
   })
@@ -187,8 +196,8 @@ interface ProviderFrame {
 const isProviderFrame = (error: unknown): error is ProviderFrame =>
   !(error instanceof Error) && Predicate.hasProperty(error, "message") && Predicate.isString(error.message)
 
-const frameFailure = (frame: ProviderFrame, context: ErrorContext): ProviderFailure => ({
-  message: redact(frame.message, context),
+const frameFailure = (frame: ProviderFrame, context: Failed): ProviderFailure => ({
+  message: clean(frame.message, context),
   status: Predicate.isNumber(frame.statusCode) ? frame.statusCode : undefined,
   kind: [frame.type, frame.code].filter(Predicate.isString).join(" "),
   isRetryable: Predicate.isBoolean(frame.isRetryable) ? frame.isRetryable : undefined,
@@ -208,16 +217,18 @@ const errorMessage = (error: unknown): string => {
 const bodyOf = ({ responseBody }: { readonly responseBody?: unknown }): string | undefined =>
   responseBody === undefined || Predicate.isString(responseBody) ? responseBody : JSON.stringify(responseBody)
 
-const httpContext = (error: APICallError, status: number, context: ErrorContext): typeof AiError.HttpContext.Type => ({
-  response: { status, headers: diagnosticHeaders(error.responseHeaders ?? {}) },
-  ...(bodyOf(error) === undefined ? {} : { body: redact(bodyOf(error)!, context, maxBodyLength) })
+const httpContext = (error: APICallError, status: number, context: Failed): typeof AiError.HttpContext.Type => ({
+  response: { status, headers: diagnosticHeaders(error.responseHeaders ?? {}, context) },
+  ...(bodyOf(error) === undefined ? {} : { body: clean(bodyOf(error)!, context, maxBodyLength) })
 })
 
 /** Only what helps to retry or to ask the provider's support; cookies and the like stay out. */
-const diagnosticHeaders = (headers: Record<string, string>): Record<string, string> =>
+const diagnosticHeaders = (headers: Record<string, string>, context: Failed): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(headers).filter(([name]) =>
+    Object.entries(headers).flatMap(([name, value]) =>
       /^(retry-after|retry-after-ms|date|content-type|request-id|x-request-id|cf-ray|.*ratelimit.*)$/i.test(name)
+        ? [[name, clean(value, context)]]
+        : []
     )
   )
 
@@ -243,28 +254,14 @@ const retryAfter = (
 // Secrets
 // -----------------------------------------------------------------------------
 
-const redacted = "[redacted]"
-
-/** What looks like a credential, since a provider may echo the request it refuses. */
-const secretPatterns: ReadonlyArray<readonly [pattern: RegExp, replacement: string]> = [
-  [/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, `$1 ${redacted}`],
-  [/\b(?:sk|rk|pk|gsk|xai|pplx|fw|r8|hf|nvapi|csk)[-_][\w*-]{6,}/g, redacted],
-  [/\bAIza[\w-]{16,}/g, redacted],
-  [
-    /((?:api[-_ ]?key|access[-_ ]?token|auth[-_ ]?token|authorization|secret|password)[\\"']*(?:\s+\w+)?\s*[:=]\s*[\\"']*)(?!Bearer|Basic)[^\s\\"',;&}]+/gi,
-    `$1${redacted}`
-  ]
-]
-
-const redact = (text: string, { secrets }: ErrorContext, maxLength = maxDescriptionLength): string => {
-  let out = text
-  for (const secret of secrets) out = out.replaceAll(secret, redacted)
-  for (const [pattern, replacement] of secretPatterns) out = out.replace(pattern, replacement)
+const clean = (text: string, { secrets }: Failed, maxLength = maxDescriptionLength): string => {
+  // Before it is cut: half a secret would not be found.
+  const out = redact(text, secrets)
   return out.length > maxLength ? `${out.slice(0, maxLength)}...` : out
 }
 
 /** Some providers take the key as a query parameter. */
-const withoutCredentials = (url: string): string => {
+const withoutCredentials = (url: string, failed: Failed): string => {
   const parsed = URL.parse(url)
-  return parsed === null ? url.replace(/\?.*$/s, "") : `${parsed.origin}${parsed.pathname}`
+  return clean(parsed === null ? url.replace(/\?.*$/s, "") : `${parsed.origin}${parsed.pathname}`, failed)
 }

@@ -19,7 +19,7 @@ import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { type ErrorContext, incompleteResponse, toAiError } from "./error.ts"
+import { type ErrorContext, failWith, incompleteResponse } from "./error.ts"
 import type { Schemas } from "./schema.ts"
 
 export type GenerateResult = LanguageModelV3GenerateResult | LanguageModelV4GenerateResult
@@ -90,7 +90,7 @@ export const fromStreamPart = (
     case "finish":
       return finish(part, context)
     case "error":
-      return Effect.fail(toAiError(context)(part.error))
+      return failWith(context)(part.error)
     case "stream-start":
       return Effect.as(logWarnings(part.warnings, context), undefined)
     case "ping":

@@ -77,7 +77,7 @@ export const make: Effect.Effect<ProviderServer, never, Scope.Scope> = Effect.ge
       }
       requests.push(received)
       Queue.offerUnsafe(arrivals, received)
-      const wire = wires.find((wire) => wire.path === received.path)
+      const wire = wires.find((wire) => wire.path === received.path.split("?")[0])
       const reply = script.shift()
       void runPromise(
         wire && reply
