@@ -3,6 +3,7 @@ import { Console, Effect, Schema } from "effect"
 import { AiError, LanguageModel } from "effect/ai"
 import { Engine, Step, Workflow } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const handbook = [
   { page: "travel", text: "Book trains in second class. Flights need a manager's approval." },
@@ -25,9 +26,7 @@ const ask = Workflow.make("ask", {
 })
 
 // A script stands in for a model, so that examples run offline: see README.md for real ones.
-const model = Effect.runSync(
-  ScriptedModel.make([ScriptedModel.object({ text: "After four years.", page: "laptops" }, { when: "four years" })])
-)
+const model = modelOr([ScriptedModel.object({ text: "After four years.", page: "laptops" }, { when: "four years" })])
 
 const program = Effect.gen(function* () {
   const run = yield* ask.run("When do I get a new laptop?")
@@ -38,7 +37,7 @@ const program = Effect.gen(function* () {
   yield* Console.log(`${steps} steps, ${modelCalls} model call`)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
 
 /* prints:
 After four years. (laptops)

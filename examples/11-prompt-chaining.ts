@@ -2,6 +2,7 @@
 import { Console, Effect, Schema } from "effect"
 import { Engine, PromptChaining } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const Outline = Schema.Struct({ points: Schema.Array(Schema.String) })
 
@@ -20,26 +21,27 @@ const article = PromptChaining.make("article", {
   ]
 })
 
-const model = Effect.runSync(
-  ScriptedModel.make([
-    ScriptedModel.object({ points: ["leaves", "water"] }, { when: "about tea" }),
-    ScriptedModel.text("Leaves are picked. Water is boiled.", { when: "leaves, water" }),
-    ScriptedModel.text("Blätter werden gepflückt. Wasser wird gekocht.", { when: "Translate" }),
-    ScriptedModel.object({ points: ["it is there"] }, { when: "about air" })
-  ])
-)
+const model = modelOr([
+  ScriptedModel.object({ points: ["leaves", "water"] }, { when: "about tea" }),
+  ScriptedModel.text("Leaves are picked. Water is boiled.", { when: "leaves, water" }),
+  ScriptedModel.text("Blätter werden gepflückt. Wasser wird gekocht.", { when: "Translate" }),
+  ScriptedModel.object({ points: ["it is there"] }, { when: "about air" })
+])
 
 const program = Effect.gen(function* () {
-  yield* Console.log(yield* article.execute("tea"))
-  const error = yield* Effect.flip(article.execute("air"))
-  yield* Console.log(error.message)
-  yield* Console.log(`${(yield* model.calls).length} model calls`)
+  for (const topic of ["tea", "air"]) {
+    const run = yield* article.run(topic)
+    const execution = yield* run.start
+    yield* Console.log(yield* Effect.catch(execution.result, (error) => Effect.succeed(error.message)))
+    yield* Console.log(`${topic}: ${(yield* execution.usage).modelCalls} model calls`)
+  }
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
 
 /* prints:
 Blätter werden gepflückt. Wasser wird gekocht.
+tea: 3 model calls
 The gate "enough to say" rejected the output of "outline": only 1 point; ...
-4 model calls
+air: 1 model calls
 */

@@ -3,6 +3,7 @@ import { Console, Effect, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { Engine, Models, Routing, Workflow } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const answerWith = (model: string) =>
   Workflow.make(`answer with ${model}`, {
@@ -26,9 +27,10 @@ const desk = Routing.make("desk", {
   }
 })
 
-const small = Effect.runSync(ScriptedModel.make([ScriptedModel.object({ route: "hard" })]))
-const large = Effect.runSync(ScriptedModel.make(["Take the night train, it is cheaper than a hotel."]))
-const models = Models.layer({ small: small.layer, large: large.layer })
+const models = Models.layer({
+  small: modelOr([ScriptedModel.object({ route: "hard" })]),
+  large: modelOr(["Take the night train, it is cheaper than a hotel."])
+})
 
 const program = Effect.gen(function* () {
   const run = yield* desk.run("How do I get to Oslo by Monday for less than 200 euros?")

@@ -2,6 +2,7 @@
 import { Console, Effect, Stream } from "effect"
 import { Engine, Models, Parallelization } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const review = Parallelization.make("review", {
   split: (code) =>
@@ -14,13 +15,11 @@ const review = Parallelization.make("review", {
   merge: (results) => Effect.succeed(results.map(({ data, id }) => `${id}: ${data}`).join("\n"))
 })
 
-const model = Effect.runSync(
-  ScriptedModel.make([
-    ScriptedModel.text("Escape the name.", { when: "the security", after: "40 millis" }),
-    ScriptedModel.text("Call it greet.", { when: "the naming", after: "20 millis" }),
-    ScriptedModel.text("There are none.", { when: "the tests" })
-  ])
-)
+const model = modelOr([
+  ScriptedModel.text("Escape the name.", { when: "the security", after: "40 millis" }),
+  ScriptedModel.text("Call it greet.", { when: "the naming", after: "20 millis" }),
+  ScriptedModel.text("There are none.", { when: "the tests" })
+])
 
 const program = Effect.gen(function* () {
   const run = yield* review.run("const f = (x) => '<b>Hello ' + x")
@@ -32,7 +31,7 @@ const program = Effect.gen(function* () {
   yield* Console.log(yield* execution.result)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
 
 /* prints:
 done: split

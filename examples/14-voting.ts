@@ -1,8 +1,9 @@
 /** Parallelization by voting: several judges see the same input. Once the outcome is certain the rest are stopped. */
-import { Console, Effect, Schema } from "effect"
+import { Console, Effect, Schema, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { Engine, Models, Voting } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const Verdict = Schema.Struct({ vulnerable: Schema.Boolean })
 
@@ -21,25 +22,28 @@ const isVulnerable = Voting.make("is it vulnerable", {
   quorum: 2
 })
 
-const model = Effect.runSync(
-  ScriptedModel.make([
-    ScriptedModel.object({ vulnerable: true }, { when: "injection" }),
-    ScriptedModel.hang({ when: "access" }),
-    ScriptedModel.object({ vulnerable: true }, { when: "secrets" })
-  ])
-)
+const model = modelOr([
+  ScriptedModel.object({ vulnerable: true }, { when: "injection" }),
+  ScriptedModel.hang({ when: "access" }),
+  ScriptedModel.object({ vulnerable: true }, { when: "secrets" })
+])
 
 const program = Effect.gen(function* () {
-  const { decision, tally } = yield* isVulnerable.execute('db.query("select * from t where id = " + id)')
+  const run = yield* isVulnerable.run('db.query("select * from t where id = " + id)')
+  const execution = yield* run.start
+  const { decision, tally } = yield* execution.result
   yield* Console.log(`${decision}, say ${tally.counts[0].voters.join(" and ")}`)
-  for (const { outcome, purpose } of yield* model.calls) yield* Console.log(`${purpose}: ${outcome}`)
+  yield* execution.events.pipe(
+    Stream.filter((event) => event._tag === "ModelCalled"),
+    Stream.runForEach(({ error = "answered", purpose }) => Console.log(`${purpose}: ${error}`))
+  )
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
 
 /* prints:
 true, say injection and secrets
 injection: answered
-access: interrupted
 secrets: answered
+access: Interrupted
 */

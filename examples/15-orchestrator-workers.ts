@@ -3,6 +3,7 @@ import { Console, Effect, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { Engine, Models, OrchestratorWorkers, Workflow } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const expert = (name: string, task: string) =>
   Workflow.make(name, {
@@ -26,16 +27,14 @@ const plan = {
     { id: "days", description: "Day by day", worker: "writer", input: "A timetable", dependsOn: ["sights", "food"] }
   ]
 }
-const model = Effect.runSync(
-  ScriptedModel.make([
-    ScriptedModel.object(plan, { when: { purpose: "plan" } }),
-    ScriptedModel.text("the opera", { when: "Sights in Oslo" }),
-    ScriptedModel.text("a fish market", { when: "Restaurants in Oslo" }),
-    // A step is told the results that it depends on.
-    ScriptedModel.text("Opera first, then fish.", { when: /the opera.*a fish market/s }),
-    ScriptedModel.text("Enjoy Oslo: opera first, then fish.", { when: { purpose: "synthesize" } })
-  ])
-)
+const model = modelOr([
+  ScriptedModel.object(plan, { when: { purpose: "plan" } }),
+  ScriptedModel.text("the opera", { when: "Sights in Oslo" }),
+  ScriptedModel.text("a fish market", { when: "Restaurants in Oslo" }),
+  // A step is told the results that it depends on.
+  ScriptedModel.text("Opera first, then fish.", { when: /the opera.*a fish market/s }),
+  ScriptedModel.text("Enjoy Oslo: opera first, then fish.", { when: { purpose: "synthesize" } })
+])
 
 const program = Effect.gen(function* () {
   const run = yield* tripPlanner.run("Plan a weekend in Oslo")
@@ -47,7 +46,7 @@ const program = Effect.gen(function* () {
   yield* Console.log(yield* execution.result)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
 
 /* prints:
 done: plan

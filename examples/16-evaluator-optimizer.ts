@@ -1,7 +1,7 @@
 /** Evaluator-optimizer: a draft is judged and improved until it is good enough. Phases are models or plain code. */
 import { Console, Effect, Stream } from "effect"
 import { Engine, EvaluatorOptimizer } from "effect-baton"
-import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const slogan = EvaluatorOptimizer.make("slogan", {
   criteria: [
@@ -21,9 +21,7 @@ const slogan = EvaluatorOptimizer.make("slogan", {
   onExhausted: "fail"
 })
 
-const model = Effect.runSync(
-  ScriptedModel.make(["Tea for everybody, everywhere, always.", "A cup for everybody.", "Tea for all."])
-)
+const model = modelOr(["Tea for everybody, everywhere, always.", "A cup for everybody.", "Tea for all."])
 
 const program = Effect.gen(function* () {
   const run = yield* slogan.run("tea")
@@ -32,10 +30,13 @@ const program = Effect.gen(function* () {
     Stream.filter((event) => event._tag === "Progressed"),
     Stream.runForEach(({ current, message, total }) => Console.log(`${current} of ${total}: ${message}`))
   )
-  yield* Console.log(yield* execution.result)
+  // With "fail" the best draft comes with the error.
+  yield* Console.log(
+    yield* Effect.catchTag(execution.result, "QualityNotReached", ({ draft }) => Effect.succeed(draft))
+  )
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromise)
 
 /* prints:
 0 of 5: generating

@@ -3,6 +3,7 @@ import { Console, Effect, Schema, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { Agent, Engine } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const FindOrders = Tool.make("find_orders", {
   description: "Finds the orders of a customer",
@@ -27,15 +28,13 @@ const clerk = Agent.make("clerk", {
   maxTurns: 5
 })
 
-const model = Effect.runSync(
-  ScriptedModel.make([
-    ScriptedModel.toolCalls([{ name: "track_parcel", params: { order: "ada" } }]),
-    // What a tool fails with is the model's to see.
-    ScriptedModel.toolCalls([{ name: "find_orders", params: { customer: "ada" } }], { when: "no order ada" }),
-    ScriptedModel.toolCalls([{ name: "track_parcel", params: { order: "o7" } }]),
-    ScriptedModel.text("Your parcel is in Oslo.", { when: "in Oslo" })
-  ])
-)
+const model = modelOr([
+  ScriptedModel.toolCalls([{ name: "track_parcel", params: { order: "ada" } }]),
+  // What a tool fails with is the model's to see.
+  ScriptedModel.toolCalls([{ name: "find_orders", params: { customer: "ada" } }], { when: "no order ada" }),
+  ScriptedModel.toolCalls([{ name: "track_parcel", params: { order: "o7" } }]),
+  ScriptedModel.text("Your parcel is in Oslo.", { when: "in Oslo" })
+])
 
 const program = Effect.gen(function* () {
   const run = yield* clerk.run("I am ada. Where is my parcel?")
@@ -47,7 +46,7 @@ const program = Effect.gen(function* () {
   yield* Console.log(yield* execution.result)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer, handlers]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model, handlers]), Effect.runPromise)
 
 /* prints:
 turn/1/model

@@ -3,6 +3,7 @@ import { Console, Effect, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { Agent, Engine } from "effect-baton"
 import { ScriptedHuman, ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const Refund = Tool.make("refund", {
   description: "Pays money back",
@@ -17,40 +18,42 @@ const handlers = toolkit.toLayer({
 
 const clerk = Agent.make("clerk", { instructions: "You help the customers of a shop.", toolkit })
 
-const model = Effect.runSync(
-  ScriptedModel.make([
-    ScriptedModel.toolCalls([
-      { name: "refund", params: { order: "o7", euros: 20 } },
-      { name: "refund", params: { order: "o8", euros: 900 } }
-    ]),
-    ScriptedModel.text("You get 20 euros for o7. For o8 we call you.", { when: "call the customer first" })
-  ])
-)
+const model = modelOr([
+  ScriptedModel.toolCalls([
+    { name: "refund", params: { order: "o7", euros: 20 } },
+    { name: "refund", params: { order: "o8", euros: 900 } }
+  ]),
+  ScriptedModel.text("You get 20 euros for o7. For o8 we call you.", { when: "call the customer first" })
+])
 
 // Both calls wait side by side, so people may answer in any order.
 const human = Effect.runSync(
   ScriptedHuman.make([
-    ScriptedHuman.approve({ when: "o7", after: "20 millis" }),
-    ScriptedHuman.reject({ when: "o8", reason: "call the customer first" })
+    ScriptedHuman.reject({ when: /"euros": \d{3}/, reason: "call the customer first", times: Infinity }),
+    ScriptedHuman.approve({ after: "20 millis", times: Infinity })
   ])
 )
 
 const program = Effect.gen(function* () {
-  yield* Console.log(yield* clerk.execute("Refund my orders o7 and o8"))
-  for (const { outcome, request } of yield* human.asked) yield* Console.log(`${outcome}: ${request.message}`)
+  yield* Console.log(yield* clerk.execute("Refund my orders: o7 for 20 euros, and o8 for 900 euros"))
+  for (const { outcome, request } of yield* human.asked) yield* Console.log(`${request.message}\n${outcome}`)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer, human.layer, handlers]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model, human.layer, handlers]), Effect.runPromise)
 
 /* prints:
 paid 20 euros for o7
 You get 20 euros for o7. For o8 we call you.
-approved: Call the tool "refund" with these arguments?
-...
+Call the tool "refund" with these arguments?
+{
+  "order": "o7",
   "euros": 20
-...
-rejected: Call the tool "refund" with these arguments?
-...
+}
+approved
+Call the tool "refund" with these arguments?
+{
+  "order": "o8",
   "euros": 900
-...
+}
+rejected
 */

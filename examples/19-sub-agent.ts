@@ -3,6 +3,7 @@ import { Console, Effect, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
 import { Agent, Engine } from "effect-baton"
 import { ScriptedHuman, ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const Search = Tool.make("search", {
   description: "Searches a paid archive",
@@ -23,16 +24,14 @@ const writer = Agent.make("writer", {
   toolkit: Agent.asTool(researcher)
 })
 
-const model = Effect.runSync(
-  ScriptedModel.make([
-    ScriptedModel.toolCalls([{ name: "researcher", params: { input: "Who invented tea?" } }]),
-    ScriptedModel.toolCalls([{ name: "search", params: { words: "tea" } }]),
-    ScriptedModel.text("Shennong, says the legend.", { when: "an article about tea" }),
-    ScriptedModel.text("Legend has it that Shennong found tea.", { when: "Shennong, says the legend." })
-  ])
-)
+const model = modelOr([
+  ScriptedModel.toolCalls([{ name: "researcher", params: { input: "Who invented tea?" } }]),
+  ScriptedModel.toolCalls([{ name: "search", params: { words: "tea" } }]),
+  ScriptedModel.text("Shennong, says the legend.", { when: "an article about tea" }),
+  ScriptedModel.text("Legend has it that Shennong found tea.", { when: "Shennong, says the legend." })
+])
 
-const human = Effect.runSync(ScriptedHuman.make([ScriptedHuman.approve()]))
+const human = Effect.runSync(ScriptedHuman.make([ScriptedHuman.approve({ times: Infinity })]))
 
 const program = Effect.gen(function* () {
   const run = yield* writer.run("A sentence on the origin of tea", { budget: { modelCalls: 10 } })
@@ -42,7 +41,7 @@ const program = Effect.gen(function* () {
   for (const { request } of yield* human.asked) yield* Console.log(`${request.workflow} asked at ${request.path}`)
 })
 
-await program.pipe(Effect.provide([Engine.layerMemory, model.layer, human.layer, handlers]), Effect.runPromise)
+await program.pipe(Effect.provide([Engine.layerMemory, model, human.layer, handlers]), Effect.runPromise)
 
 /* prints:
 Legend has it that Shennong found tea.

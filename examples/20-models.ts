@@ -3,14 +3,13 @@ import { Console, Effect, Stream } from "effect"
 import { AiError } from "effect/ai"
 import { Engine, Models, Workflow } from "effect-baton"
 import { ScriptedModel } from "effect-baton/testing"
+import { modelOr } from "./model.ts"
 
 const busy = ScriptedModel.fail(new AiError.RateLimitError({}), { times: 2 })
 const first = Effect.runSync(ScriptedModel.make([busy]))
-const second = Effect.runSync(
-  ScriptedModel.make([ScriptedModel.text("A haiku.", { usage: { inputTokens: 1000, outputTokens: 100 } })])
-)
+const second = modelOr([ScriptedModel.text("A haiku.", { usage: { inputTokens: 1000, outputTokens: 100 } })])
 
-// In earnest `model` is a layer of the Effect ecosystem, or a model of an AI SDK provider: openai("gpt-5").
+// A `model` is a layer of the Effect ecosystem, or a model of an AI SDK provider: openai("gpt-5").
 const models = Models.layer(
   {
     first: {
@@ -18,7 +17,7 @@ const models = Models.layer(
       price: { inputPerMillion: 1, outputPerMillion: 4 },
       retry: { attempts: 1, delay: "10 millis" }
     },
-    second: { model: second.layer, price: { inputPerMillion: 3, outputPerMillion: 15 }, concurrency: 8 },
+    second: { model: second, price: { inputPerMillion: 3, outputPerMillion: 15 }, concurrency: 8 },
     reliable: Models.fallback(["first", "second"])
   },
   { default: "reliable" }

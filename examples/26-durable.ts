@@ -1,6 +1,8 @@
 /** Durable runs: the same workflow on a SQLite file goes on in the next process, and no finished step runs again. */
-import { NodeServices } from "@effect/platform-node"
-import { Console, Effect, FileSystem } from "effect"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Console, Effect } from "effect"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 
 const publish = Workflow.make("publish", {
@@ -15,10 +17,10 @@ const publish = Workflow.make("publish", {
 
 const start = Effect.flatMap(publish.run("On teapots", { id: "teapots" }), (run) => run.start)
 
-const program = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const filename = `${yield* fs.makeTempDirectoryScoped()}/runs.sqlite`
+const folder = mkdtempSync(join(tmpdir(), "baton-example-"))
+const filename = join(folder, "runs.sqlite")
 
+const program = Effect.gen(function* () {
   const monday = Effect.gen(function* () {
     const execution = yield* start
     yield* Console.log((yield* Execution.nextRequest(execution)).message)
@@ -34,7 +36,9 @@ const program = Effect.gen(function* () {
   yield* tuesday.pipe(Effect.provide(Engine.layerSqlite({ filename })))
 })
 
-await program.pipe(Effect.scoped, Effect.provide(NodeServices.layer), Effect.runPromise)
+const cleanUp = Effect.sync(() => rmSync(folder, { recursive: true }))
+
+await program.pipe(Effect.ensuring(cleanUp), Effect.runPromise)
 
 /* prints:
 writing "On teapots"

@@ -12,6 +12,11 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const folder = resolve(process.argv[2] ?? join(root, "examples"))
 const scratch = mkdtempSync(join(tmpdir(), "baton-examples-"))
 
+/** Nobody's keys: the examples are to answer with their scripts. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([key]) => !/^(?:OPENAI|ANTHROPIC)_/.test(key))
+)
+
 interface Example {
   readonly path: string
   readonly args: ReadonlyArray<string>
@@ -35,7 +40,7 @@ const run = ({ args, out, path }: Example) =>
     const child = spawn(process.execPath, ["--conditions=baton-source", path, ...args], {
       cwd: root,
       detached: true,
-      env: { ...process.env, CI: "true", NO_COLOR: "1" },
+      env: { ...environment, CI: "true", NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"]
     })
     let isLate = false

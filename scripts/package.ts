@@ -1,11 +1,14 @@
 // Packs the package, installs the tarball into a fresh project as a user would, and uses it there: every module is imported,
-// the README's first example runs as pasted, and both resolutions that TypeScript users have compile. `npm run package`.
-import { spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+// the README's first example runs as pasted, both resolutions that TypeScript users have compile, and with a provider's package
+// beside it each numbered example runs against a server that imitates the provider. `npm run package`.
+import { spawn, spawnSync } from "node:child_process"
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { fences } from "../test/repository/docs.ts"
+import * as ModelServer from "./modelServer.ts"
+import { expectedOutput, isAsExpected } from "./prints.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), "baton-package-"))
@@ -16,9 +19,11 @@ const fail = (message: string): never => {
   process.exit(1)
 }
 
-// What npm tells its scripts about this repository must not reach the npm of the other project.
+// What npm tells its scripts about this repository must not reach the npm of the other project, nor somebody's keys its code.
 const env = Object.fromEntries(
-  Object.entries(process.env).filter(([key]) => !/^npm_(?:package_|lifecycle_|config_local_prefix|command)/.test(key))
+  Object.entries(process.env).filter(
+    ([key]) => !/^npm_(?:package_|lifecycle_|config_local_prefix|command)|^(?:OPENAI|ANTHROPIC)_|^MODEL$/.test(key)
+  )
 )
 
 const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): string => {
@@ -59,16 +64,9 @@ const project = join(scratch, "project")
 mkdirSync(project)
 const write = (name: string, content: string) => writeFileSync(join(project, name), content)
 write("package.json", JSON.stringify({ name: "consumer", private: true, type: "module" }))
-run(
-  project,
-  "npm",
-  "install",
-  join(scratch, packed.filename),
-  "--prefer-offline",
-  "--no-audit",
-  "--no-fund",
-  "--loglevel=error"
-)
+const install = (what: string) =>
+  run(project, "npm", "install", what, "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error")
+install(join(scratch, packed.filename))
 const brought = Object.keys(
   JSON.parse(readFileSync(join(project, "node_modules", ".package-lock.json"), "utf8")).packages
 ).map((path) => path.replace(/^.*node_modules\//, ""))
@@ -151,4 +149,51 @@ for (const [module, moduleResolution] of [
   run(project, join(root, "node_modules", ".bin", "tsc"), "-p", ".", "--pretty", "false")
   say(`compiled with moduleResolution ${moduleResolution}, library checks on`)
 }
+
+// 6. With the package of a provider, and nothing else, each example runs; those that ask a model ask the provider's.
+const provider = "@ai-sdk/openai"
+install(`${provider}@${JSON.parse(readFileSync(join(root, "package.json"), "utf8")).devDependencies[provider]}`)
+const examples = join(project, "examples")
+cpSync(join(root, "examples"), examples, { recursive: true, filter: (path) => !path.includes("briefing") })
+const names = readdirSync(examples).filter((name) => /^\d+-.*\.ts$/.test(name))
+const server = await ModelServer.start()
+
+/** What is wrong with how an example runs, or undefined. */
+const runExample = (name: string) =>
+  new Promise<string | undefined>((done) => {
+    const source = readFileSync(join(examples, name), "utf8")
+    const child = spawn(process.execPath, [join("examples", name)], {
+      cwd: project,
+      env: { ...env, NO_COLOR: "1", OPENAI_BASE_URL: server.url(name) },
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: 60_000
+    })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.setEncoding("utf8").on("data", (text) => (stdout += text))
+    child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text))
+    child.on("error", (error) => done(error.message))
+    child.on("close", (code, signal) => {
+      const asks = source.includes('from "./model.ts"')
+      const refused = server.refused.get(name) ?? []
+      if (code !== 0) done(`ended with ${signal ?? `code ${code}`}\n${stdout}${stderr}`)
+      else if (refused.length > 0) done(`sent what the provider refuses: ${refused.join("; ")}`)
+      else if (asks !== server.answered.has(name)) done(asks ? "did not ask the provider" : "asked the provider")
+      // What a model says is its own matter; what happens without one is not.
+      else if (!asks && !isAsExpected(stdout, expectedOutput(source) ?? "")) done(`printed something else\n${stdout}`)
+      else done(undefined)
+    })
+  })
+
+const waiting = names.values()
+const worker = async () => {
+  for (const name of waiting) {
+    const problem = await runExample(name)
+    if (problem !== undefined) fail(`${name} ${problem}`)
+  }
+}
+await Promise.all(Array.from({ length: availableParallelism() }, worker))
+server.close()
+const requests = [...server.answered.values()].reduce((sum, count) => sum + count, 0)
+say(`ran ${names.length} examples with ${provider}, of which ${server.answered.size} made ${requests} requests`)
 console.log("package: ok")

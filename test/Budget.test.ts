@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Budget, Engine, Execution, Step, Workflow } from "effect-baton"
+import { Tag } from "../src/internal/eventLog.ts"
 import type { ExecutionImpl } from "../src/internal/execution.ts"
 import { currentFrame } from "../src/internal/frame.ts"
 import { consistent, count, start } from "./support/executions.ts"
@@ -17,8 +18,9 @@ const modelCall = (inputTokens: number, costUsd: number) =>
     const exceeded = execution.exceeded("modelCalls")
     if (exceeded !== undefined) return Effect.fail(exceeded)
     execution.countModelCall()
-    const fields = { model: "m", purpose: "p", inputTokens, outputTokens: 0, costUsd, durationMillis: 0 }
-    execution.modelCalled(frame, fields)
+    const used = { inputTokens, outputTokens: 0, costUsd }
+    execution.countTokens(used)
+    execution.append(Tag.ModelCalled, frame, { model: "m", purpose: "p", ...used, durationMillis: 0 })
     return Effect.void
   }) as Effect.Effect<void, Budget.BudgetExceeded, Execution.Current>
 

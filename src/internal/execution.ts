@@ -28,7 +28,7 @@ import type { AnswerOptions } from "../services/HumanChannel.ts"
 import type { Any } from "../Workflow.ts"
 import * as attempts from "./attempts.ts"
 import * as cancelling from "./cancelling.ts"
-import { EventLog, type Fields, Tag } from "./eventLog.ts"
+import { EventLog, Tag } from "./eventLog.ts"
 import { eventStream, statusStream } from "./eventStream.ts"
 import { Current, Frame } from "./frame.ts"
 import { Hooks } from "./hooks.ts"
@@ -590,10 +590,9 @@ export class ExecutionImpl implements Execution<any, any> {
     this.addUsage({ modelCalls: 1, inputTokens: 0, outputTokens: 0, costUsd: 0 })
   }
 
-  /** Records what a model call used. */
-  modelCalled(frame: Frame, fields: Fields<"ModelCalled">): void {
-    this.addUsage({ modelCalls: 0, ...fields })
-    this.append(Tag.ModelCalled, frame, fields)
+  /** Counts what a model call used, here and above. */
+  countTokens(used: Pick<Usage, "inputTokens" | "outputTokens" | "costUsd">): void {
+    this.addUsage({ modelCalls: 0, ...used })
   }
 
   private addUsage(more: Omit<Usage, "steps">): void {

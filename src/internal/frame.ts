@@ -44,6 +44,8 @@ export class Frame {
   readonly depth: number
   /** Milliseconds after the start of the execution. */
   readonly startedAt: number
+  /** What runs in it is a step: what it does is recorded as a whole. */
+  isStep = false
   /** The uses of its children are known to differ: they need no book-keeping. */
   private distinct = false
   private live = true
@@ -72,6 +74,18 @@ export class Frame {
     const segments: Array<string> = []
     for (let frame: Frame = this; frame.parent !== undefined; frame = frame.parent) segments.push(frame.segment)
     return segments.reverse().join("/")
+  }
+
+  /** Whether it is a step, or inside of one. */
+  get inStep(): boolean {
+    for (let frame: Frame | undefined = this; frame !== undefined; frame = frame.parent) if (frame.isStep) return true
+    return false
+  }
+
+  /** Whether a use of a name is live. */
+  hasLive(name: string, key: string): boolean {
+    const use = `${name}/${escape(key)}`
+    return (this.child?.use === use ? this.child : this.others?.get(use))?.live === true
   }
 
   /** Begins a use of a name; `undefined` when one is live already (F1). */

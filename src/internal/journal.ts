@@ -9,6 +9,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Execution } from "../Execution.ts"
 import type { Boundary } from "../Workflow.ts"
+import type { Fields } from "./eventLog.ts"
 import type { ExecutionImpl } from "./execution.ts"
 import type { Frame } from "./frame.ts"
 import type { Pending, Settlement } from "./request.ts"
@@ -30,6 +31,24 @@ export interface StepCodec {
   readonly output?: Boundary<any> | undefined
   readonly error?: Boundary<any> | undefined
   readonly calls?: Call | undefined
+}
+
+/** A model call that a body makes outside of steps. */
+export interface ModelPlace {
+  readonly frame: Frame
+  /** What the call is known by: its path, a digest of what is asked, and which of equal calls it is. */
+  readonly key: string
+}
+
+/** How a model call ended, as JSON. */
+export interface ModelEnd {
+  readonly place: ModelPlace
+  /** What the event of its last try says. */
+  readonly fields: Fields<"ModelCalled">
+  readonly answer: unknown
+  /** How many tries before the last, and how many pieces of text, have events of their own. */
+  readonly tries: number
+  readonly deltas: number
 }
 
 export interface Journal {
@@ -62,6 +81,12 @@ export interface Journal {
     durationMillis: number,
     codec: StepCodec | undefined
   ) => Effect.Effect<void> | undefined
+  /** The place of a model call that asks for this. */
+  readonly modelPlace: (frame: Frame, request: string) => ModelPlace
+  /** What a model call came to, if that is known. */
+  readonly modelAnswer: (place: ModelPlace) => unknown
+  /** Writes the end of a model call down; ends when it is on disk. */
+  readonly modelEnded: (end: ModelEnd) => Effect.Effect<void>
   /**
    * What became of a request that was opened in this attempt before: how it was settled, or `true` when it is still
    * open, and then the request is made what it was; `undefined` when it is new.

@@ -23,6 +23,7 @@ export class Visit {
   /** From here on the fiber runs in the frame. */
   enter(fiber: Fiber.Fiber<unknown, unknown>, frame: Frame, kind: "step" | undefined): void {
     const before = fiber.context
+    if (kind === "step") frame.isStep = true
     let context = Context.add(before, Current, frame)
     if (isTraced(fiber.cache)) {
       const { clock, id } = frame.execution

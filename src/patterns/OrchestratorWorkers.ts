@@ -18,7 +18,7 @@ import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import type { Declares, Definition, Nothing, OutputHint, Own, Text } from "./definition.ts"
 import * as graph from "./graph.ts"
-import { graphOf, InvalidPlan, Plan, type PlanProblem, type PlanStep, problems } from "./Plan.ts"
+import { graphOf, InvalidPlan, Plan, type PlanProblem, type PlanStep, planFor, problems } from "./Plan.ts"
 import { concurrencyOf, invalid, phase, report } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 import { type Delivered, DependencyFailed, type WorkerResult } from "./WorkerResult.ts"
@@ -214,14 +214,16 @@ const define = (name: string, options: AnyOptions) => {
       : Effect.fail(new InvalidPlan({ workflow: name, workers: names, problems: found }))
   }
   const makePlan = options.plan ?? planner(options)
-  const plan = (input: any) =>
-    phase(
-      "plan",
-      Effect.flatMap(
-        Effect.suspend(() => makePlan(input)),
-        check
-      )
+  const plan = (input: any) => {
+    const checked = Effect.flatMap(
+      Effect.suspend(() => makePlan(input)),
+      check
     )
+    return report({ current: 0, total: 0, message: "planning" }).pipe(
+      Effect.andThen(phase("plan", checked)),
+      Effect.tap((made) => report({ current: 1, total: phasesOf(made), message: `${made.steps.length} steps planned` }))
+    )
+  }
 
   const runWorker = (step: PlanStep, dependencies: ReadonlyArray<Delivered<any>>): Effect.Effect<any, any, any> => {
     const worker = workers.get(step.worker)
@@ -234,32 +236,40 @@ const define = (name: string, options: AnyOptions) => {
     return inline(worker.workflow, paragraphs(step.input, ...given))
   }
   const doStep = options.delegate ?? runWorker
-  const delegate = (step: PlanStep, dependencies: ReadonlyArray<Delivered<any>>) =>
+  const perform = (step: PlanStep, dependencies: ReadonlyArray<Delivered<any>>) =>
     phase(
       "step",
       Effect.suspend(() => doStep(step, dependencies)),
       step.id
     )
+  // By itself a step knows of no other: progress is its own.
+  const delegate = (step: PlanStep, dependencies: ReadonlyArray<Delivered<any>>) =>
+    report({ current: 0, total: 1, message: `step ${step.id}` }).pipe(
+      Effect.andThen(perform(step, dependencies)),
+      Effect.tap(() => report({ current: 1, total: 1, message: `step ${step.id} done` }))
+    )
 
   const makeOutput = options.synthesize ?? synthesizer(options, workers)
-  const synthesize = (results: ReadonlyArray<any>, plan: Plan) =>
-    phase(
+  const synthesize = (results: ReadonlyArray<any>, plan: Plan) => {
+    const total = phasesOf(plan)
+    const made = phase(
       "synthesize",
       Effect.suspend(() => makeOutput(results, plan))
     )
+    return report({ current: total - 1, total, message: "synthesizing" }).pipe(
+      Effect.andThen(made),
+      Effect.tap(() => report({ current: total, total, message: "results put together" }))
+    )
+  }
 
   const run = Effect.fnUntraced(function* (input: any) {
-    yield* report({ current: 0, total: 0, message: "planning" })
     const made = yield* plan(input)
-    const total = made.steps.length + 2
+    const total = phasesOf(made)
     let current = 1
-    yield* report({ current, total, message: `${made.steps.length} steps planned` })
-    const results = yield* work(made, concurrency, failureStrategy, delegate, ({ stepId, success }) =>
+    const results = yield* work(made, concurrency, failureStrategy, perform, ({ stepId, success }) =>
       report({ current: ++current, total, message: `step ${stepId} ${success ? "done" : "failed"}` })
     )
-    const output = yield* synthesize(results, made)
-    yield* report({ current: total, total, message: "results put together" })
-    return output
+    return yield* synthesize(results, made)
   })
 
   const workflow = Workflow.make<any, any, any, any>(name, {
@@ -278,6 +288,9 @@ const define = (name: string, options: AnyOptions) => {
   })
   return Object.assign(workflow, { plan, delegate, synthesize })
 }
+
+/** What progress counts: the plan, its steps, and what is made of them. */
+const phasesOf = (plan: Plan): number => plan.steps.length + 2
 
 /** Does the steps of a plan, each as soon as what it depends on is done; the results are in the order of the plan. */
 const work = (
@@ -346,9 +359,11 @@ const planner = ({ input = Schema.String, model, workers }: AnyOptions) => {
     "Give each step to the one worker that fits best, by its name, with a complete instruction: a worker sees nothing else but the results of the steps that its step depends on.",
     "Let a step depend on another one only if it needs its result: all others run at the same time."
   ].join(" ")
+  // A model can only name workers that there are.
+  const schema = planFor(workers.map(({ name }) => name))
   return (given: any) => {
     const prompt = paragraphs(task, `Workers:\n${list.join("\n")}`, `Input:\n${inputText(given)}`)
-    return Models.object({ purpose: "plan", name: "plan", prompt, schema: Plan, model })
+    return Models.object({ purpose: "plan", name: "plan", prompt, schema, model })
   }
 }
 

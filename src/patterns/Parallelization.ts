@@ -3,8 +3,9 @@
  *
  * `split` and `merge` are steps. A subtask stands under `subtask/<id>`: as one step where the worker is a function, as a
  * scope where it is a workflow, whose own steps stand below: `split`, `subtask/intro/fetch`, `subtask/intro/read`,
- * `merge`. Give a workflow where a subtask has steps or waits for a person: a step is recorded as a whole. The total of
- * the progress is known after `split`; it counts the subtasks that have settled, percent by percent where there are many.
+ * `merge`. Give a workflow where a subtask has steps or waits for a person: a step is recorded as a whole. Progress has no
+ * total while `split` runs; then it counts the subtasks that have settled, percent by percent where there are many, and
+ * stands at the end while `merge` runs.
  */
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
@@ -20,7 +21,7 @@ import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import type { Declares, Definition, Nothing, OutputHint, Own, Takes, Text } from "./definition.ts"
-import { concurrencyOf, part, phase, scope } from "./phase.ts"
+import { concurrencyOf, part, phase, report, scope } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
 /** A part of the task that can be worked on by itself. */
@@ -261,11 +262,13 @@ const define = (name: string, options: AnyOptions) => {
   const splitter = options.split ?? askToSplit(options)
   const merger = options.merge ?? askToMerge(options)
 
-  const split = (input: any) =>
-    phase(
+  const split = (input: any) => {
+    const made = phase(
       "split",
       Effect.suspend(() => splitter(input))
     )
+    return Effect.andThen(report({ current: 0, total: 0, message: "splitting" }), made)
+  }
 
   const parallel = (
     subtasks: ReadonlyArray<Subtask>
@@ -327,11 +330,13 @@ const define = (name: string, options: AnyOptions) => {
       )
     })
 
-  const merge = (results: ReadonlyArray<SubtaskResult<any, any>>, input: any) =>
-    phase(
+  const merge = (results: ReadonlyArray<SubtaskResult<any, any>>, input: any) => {
+    const merged = phase(
       "merge",
       Effect.suspend(() => merger((includeFailures ? results : results.filter(({ success }) => success)) as any, input))
     )
+    return Effect.andThen(report({ current: results.length, total: results.length, message: "merging" }), merged)
+  }
 
   const workflow = Workflow.make<any, any, any, any>(name, {
     description: options.description,

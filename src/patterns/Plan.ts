@@ -23,18 +23,28 @@ export interface Plan {
   readonly steps: ReadonlyArray<PlanStep>
 }
 
-const Step = Schema.Struct({
-  id: Schema.String.annotate({ description: "A short name of the step, different from those of all other steps" }),
-  description: Schema.String.annotate({ description: "What the step is for" }),
-  worker: Schema.String.annotate({ description: "The name of the worker that does the step" }),
-  input: Schema.String.annotate({ description: "The complete instruction for the worker" }),
-  dependsOn: Schema.optional(
-    Schema.Array(Schema.String).annotate({ description: "The ids of the steps whose results the step needs" })
-  )
-})
+const stepOf = (worker: Schema.Codec<string>): Schema.Codec<PlanStep> =>
+  Schema.Struct({
+    id: Schema.String.annotate({ description: "A short name of the step, different from those of all other steps" }),
+    description: Schema.String.annotate({ description: "What the step is for" }),
+    worker: worker.annotate({ description: "The name of the worker that does the step" }),
+    input: Schema.String.annotate({ description: "The complete instruction for the worker" }),
+    dependsOn: Schema.optional(
+      Schema.Array(Schema.String).annotate({ description: "The ids of the steps whose results the step needs" })
+    )
+  })
+
+const planOf = (worker: Schema.Codec<string>): Schema.Codec<Plan> =>
+  Schema.Struct({
+    goal: Schema.String.annotate({ description: "What the steps are to reach together" }),
+    steps: Schema.Array(stepOf(worker))
+  })
+
+/** Schema of a plan for these workers, as a model is asked for it. */
+export const planFor = (workers: ReadonlyArray<string>): Schema.Codec<Plan> => planOf(Schema.Literals(workers))
 
 /**
- * Schema of a plan, as a model is asked for it. It says nothing about which workers there are: see `problems`.
+ * Schema of a plan. It says nothing about which workers there are: see `problems`.
  *
  * **Example** (Checking a shape)
  *
@@ -47,10 +57,7 @@ const Step = Schema.Struct({
  * Schema.is(OrchestratorWorkers.Plan)({ goal: "a summary", steps }) // => true
  * ```
  */
-export const Plan: Schema.Codec<Plan> = Schema.Struct({
-  goal: Schema.String.annotate({ description: "What the steps are to reach together" }),
-  steps: Schema.Array(Step)
-})
+export const Plan: Schema.Codec<Plan> = planOf(Schema.String)
 
 /** Something that is wrong with a plan. */
 export type PlanProblem =

@@ -332,7 +332,12 @@ const define = (name: string, options: AnyOptions) => {
     version: options.version,
     run: chain
   })
-  const phases = Object.fromEntries(steps.map((step) => [step.name, (input: any) => runStep(step, input)]))
+  const phases = Object.fromEntries(
+    steps.map((step, index) => [
+      step.name,
+      (input: any) => Effect.tap(runStep(step, input), () => report({ current: index + 1, total, message: step.name }))
+    ])
+  )
   return Object.assign(workflow, { steps: phases, check })
 }
 

@@ -2,7 +2,8 @@
  * Routing: classify the input, then hand it to the workflow that is made for it.
  *
  * `classify` is a step; the workflow it chose runs in the scope `route/<key>`, where its own steps stand:
- * `classify`, `route/billing/look up`, `route/billing/reply`. Progress is 1 of 2 once the route is known.
+ * `classify`, `route/billing/look up`, `route/billing/reply`. Progress is 1 of 2 once the route is known, 2 of 2 once its
+ * workflow has ended.
  */
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
@@ -228,11 +229,13 @@ const define = (name: string, options: Options<Routes, any, any, any, any, any, 
   const fallback = defaults[0]
   const choose = options.classify ?? classifier(options, fallback)
 
-  const classify = (input: any) =>
-    phase(
+  const classify = (input: any) => {
+    const asked = phase(
       "classify",
       Effect.suspend(() => choose(input))
     )
+    return Effect.andThen(report({ current: 0, total: 2, message: "classifying" }), asked)
+  }
 
   const route = (key: string, input: any) =>
     Effect.suspend((): Effect.Effect<any, any, any> => {

@@ -6,7 +6,9 @@
  * C1  A call that the budget does not allow is not made.
  * C2  Every call that is made is told once, however it ends: answered, failed, interrupted or left in the middle.
  * C3  A model is wrapped once, however often it is met.
- * C4  Of what is said to a model and what it says, only streamed text is told; no prompt, no key.
+ * C4  Outside of steps, a call is a place of the body: where the engine is durable it is made once, and what it came to is
+ *     recorded with its event; tools that it calls are steps.
+ * C5  Of what is said to a model and what it says, only streamed text is told; no prompt, no key.
  */
 import type * as DecisionModel from "effect/ai/DecisionModel"
 import type * as LanguageModel from "effect/ai/LanguageModel"
@@ -20,9 +22,12 @@ import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { BudgetExceeded } from "../Budget.ts"
+import { type Fields, Tag } from "../internal/eventLog.ts"
 import { describe, mainError } from "../internal/execution.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
+import type { ModelPlace } from "../internal/journal.ts"
 import { type Outcome, type Request, traced } from "./ModelSpan.ts"
+import { withSteps } from "./ModelTools.ts"
 import { type CallOptions, generate, type Method, stream, wrap } from "./ModelWrapper.ts"
 import { costUsd, noTokens, type Price, type Tokens, tokensOf, tokensOfDecision } from "./Price.ts"
 import { TextDeltas } from "./TextDeltas.ts"
@@ -71,6 +76,52 @@ const CurrentCall = Context.Reference<Call | undefined>("effect-baton/services/M
   defaultValue: () => undefined
 })
 
+/** A call that is being made for the journal, with all its tries: the event of the last one tells what it came to. */
+export class Recording {
+  readonly place: ModelPlace
+  private held: Fields<"ModelCalled"> | undefined = undefined
+  private tries = 0
+  private deltas = 0
+  private answer: { readonly json: unknown } | undefined = undefined
+
+  constructor(place: ModelPlace) {
+    this.place = place
+  }
+
+  /** A try ended. */
+  tried(fields: Fields<"ModelCalled">, deltas: number): void {
+    this.release()
+    this.held = fields
+    this.deltas += deltas
+    if (this.answer !== undefined) Effect.runFork(this.end(this.answer.json))
+  }
+
+  /** What was held back was not the last try, or came to nothing that is recorded. */
+  release(): void {
+    if (this.held === undefined) return
+    const { frame } = this.place
+    frame.execution.append(Tag.ModelCalled, frame, this.held)
+    this.held = undefined
+    this.tries++
+  }
+
+  /** The call ended; ends when that is on disk. */
+  end(json: unknown): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { deltas, held: fields, place, tries } = this
+      this.answer = { json }
+      if (fields === undefined) return Effect.void
+      this.held = undefined
+      return place.frame.execution.journal!.modelEnded({ place, fields, answer: json, tries, deltas })
+    })
+  }
+}
+
+/** The call for the journal that an effect runs in. */
+export const CurrentRecording = Context.Reference<Recording | undefined>("effect-baton/services/ModelCall/Recording", {
+  defaultValue: () => undefined
+})
+
 /** What is looked at of the parts of an answer. */
 export type Part = { readonly type: string } & Partial<{
   readonly id: string | undefined
@@ -85,6 +136,7 @@ export class Call {
   readonly frame: Frame
   readonly about: About
   readonly purpose: string
+  private readonly recording: Recording | undefined
   private readonly startedAt: number
   private responseId: string | undefined = undefined
   private responseModel: string | undefined = undefined
@@ -95,9 +147,10 @@ export class Call {
   /** The answer was kept from before: no model was asked. */
   recalled = false
 
-  constructor(frame: Frame, about: About, purpose: string) {
+  constructor(frame: Frame, about: About, purpose: string, recording: Recording | undefined) {
     this.frame = frame
     this.about = about
+    this.recording = recording
     this.purpose = purpose || placeName(frame)
     this.startedAt = frame.execution.now()
   }
@@ -105,7 +158,9 @@ export class Call {
   /** Counts a call, at once: of two calls at the edge of a budget only one comes through. */
   static begin(fiber: Fiber.Fiber<any, any>, frame: Frame, about: About): Call {
     frame.execution.countModelCall()
-    return new Call(frame, about, fiber.getRef(Purpose))
+    const recording = fiber.getRef(CurrentRecording)
+    recording?.release()
+    return new Call(frame, about, fiber.getRef(Purpose), recording)
   }
 
   saw(part: Part): void {
@@ -134,7 +189,7 @@ export class Call {
     this.ended = true
     this.deltas?.close()
     const { execution } = this.frame
-    execution.modelCalled(this.frame, {
+    const fields: Fields<"ModelCalled"> = {
       model: this.model,
       purpose: this.purpose,
       inputTokens: this.tokens.input,
@@ -143,7 +198,10 @@ export class Call {
       durationMillis: execution.now() - this.startedAt,
       ...(this.recalled ? { cached: true } : undefined),
       ...(error === undefined ? undefined : { error })
-    })
+    }
+    execution.countTokens(fields)
+    if (this.recording === undefined) execution.append(Tag.ModelCalled, this.frame, fields)
+    else this.recording.tried(fields, this.deltas?.told ?? 0)
   }
 
   private get model(): string {
@@ -251,11 +309,77 @@ const defined = (about: About): About =>
 const wrapped = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
 
 /** The model, wrapped unless it is (C3). */
-export const instrument = (model: LanguageModel.LanguageModel, about: About = {}): LanguageModel.LanguageModel => {
+const instrument = (model: LanguageModel.LanguageModel, about: About = {}): LanguageModel.LanguageModel => {
   if (originals.has(model)) return model
   let known = wrapped.get(model)
   if (known === undefined) wrapped.set(model, (known = withAbout(model, about)))
   return known
+}
+
+// -----------------------------------------------------------------------------
+// Models as bodies see them
+// -----------------------------------------------------------------------------
+
+/** Makes calls for the journal; loaded where it is needed, since it loads `effect/ai`. */
+let journaling: typeof import("./ModelJournal.ts") | undefined
+
+/** Loads what makes calls for the journal: a replay that waits for it would let others go first. */
+export const loadJournaling: Effect.Effect<typeof import("./ModelJournal.ts")> = Effect.suspend(() =>
+  journaling === undefined
+    ? Effect.map(
+        Effect.promise(() => import("./ModelJournal.ts")),
+        (loaded) => (journaling = loaded)
+      )
+    : Effect.succeed(journaling)
+)
+
+const bodyModels = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
+
+/**
+ * The model as bodies see it: the outermost wrapper, around limits and retries, so that what is recorded is what a call
+ * came to in the end.
+ */
+export const inBodies = (model: LanguageModel.LanguageModel, about: About = {}): LanguageModel.LanguageModel => {
+  let known = bodyModels.get(model)
+  if (known === undefined) {
+    const inner = instrument(model, about)
+    known = bodyModels.get(inner) ?? forBodies(inner)
+    bodyModels.set(model, known).set(inner, known).set(known, known)
+  }
+  return known
+}
+
+const forBodies = (model: LanguageModel.LanguageModel): LanguageModel.LanguageModel => {
+  const bodyModel = wrap(model, {
+    generate: (method, options) =>
+      Effect.withFiber<any, any, any>((fiber) => {
+        const frame = bodyOf(fiber)
+        if (frame === undefined) return generate(model, method, options)
+        const { journal } = frame.execution
+        if (journal === undefined) return generate(model, method, withSteps(options))
+        if (journaling !== undefined) return generate(journaling.recorded(model), method, options)
+        return Effect.flatMap(loadJournaling, ({ recorded }) => generate(recorded(model), method, options))
+      }),
+    stream: (options) =>
+      Stream.unwrap(
+        Effect.withFiber<Stream.Stream<any, any, any>, any, any>((fiber) => {
+          const frame = bodyOf(fiber)
+          if (frame === undefined) return Effect.succeed(stream(model, options))
+          const { journal } = frame.execution
+          if (journal === undefined) return Effect.succeed(stream(model, withSteps(options)))
+          return Effect.map(loadJournaling, ({ recorded }) => stream(recorded(model), options))
+        })
+      )
+  })
+  const original = originals.get(model)!
+  originals.set(bodyModel, original === model ? bodyModel : original)
+  return bodyModel
+}
+
+/** The place in a body where a call is made, outside of steps and of other calls. */
+const bodyOf = (fiber: Fiber.Fiber<any, any>): Frame | undefined => {
+  const frame = currentFrame(fiber)
+  return frame === undefined || frame.inStep || fiber.getRef(CurrentRecording) !== undefined ? undefined : frame
 }
 
 /** What keeps a call from being made: the budget, or the end of what it belongs to. */

@@ -38,7 +38,7 @@ import { Models } from "./ModelRegistry.ts"
 import { describe, type ModelRequest } from "./ModelRequest.ts"
 import { type CallOptions, generate, stream, wrap } from "./ModelWrapper.ts"
 
-type Part = Response.AllParts<any>
+export type Part = Response.AllParts<any>
 type PartEncoded = Response.PartEncoded & Response.StreamPartEncoded
 
 /** What a model said to a request. */
@@ -67,7 +67,7 @@ export type Lookup = (request: ModelRequest) => Effect.Effect<Known>
 // -----------------------------------------------------------------------------
 
 /** The options that make a model pass a request on as it is, and its answer back as it comes. */
-const verbatim = ({ prompt, responseFormat, toolChoice, tools }: LanguageModel.ProviderOptions): CallOptions =>
+export const verbatim = ({ prompt, responseFormat, toolChoice, tools }: LanguageModel.ProviderOptions): CallOptions =>
   ({
     prompt,
     ...(tools.length === 0
@@ -104,7 +104,7 @@ const valueCodec = (schema: Schema.Top): Schema.Codec<unknown, unknown> => {
 }
 
 /** The answer of a model, be it a failure. What is not a model's failure fails. */
-const ask = (
+export const ask = (
   model: LanguageModel.LanguageModel,
   options: LanguageModel.ProviderOptions
 ): Effect.Effect<Answer, any, any> =>
@@ -134,9 +134,12 @@ const ask = (
 // -----------------------------------------------------------------------------
 
 /** Where the value of an object is put by the provider's half of a call, and taken by the caller's. */
-const CurrentValue = Context.Reference<{ value: unknown } | undefined>("effect-baton/services/ModelRecall/Value", {
-  defaultValue: () => undefined
-})
+export const CurrentValue = Context.Reference<{ value: unknown } | undefined>(
+  "effect-baton/services/ModelRecall/Value",
+  {
+    defaultValue: () => undefined
+  }
+)
 
 /** The answer that a player gives. */
 const CurrentAnswer = Context.Reference<Answer | undefined>("effect-baton/services/ModelRecall/Answer", {
@@ -144,20 +147,20 @@ const CurrentAnswer = Context.Reference<Answer | undefined>("effect-baton/servic
 })
 
 /** Whoever watches the caller's half of a call has seen what is in the other. */
-const unwatched: Telemetry.SpanTransformer = () => {}
+export const unwatched: Telemetry.SpanTransformer = () => {}
 
-const quietly = <A, E, R>(parts: Stream.Stream<A, E, R>) =>
+export const quietly = <A, E, R>(parts: Stream.Stream<A, E, R>) =>
   Stream.provideService(parts, Telemetry.CurrentSpanTransformer, unwatched)
 
 /** Objects come with their value: their text only has to be JSON. */
-const anyJson: LanguageModel.CodecTransformer = () => ({ codec: Schema.Unknown as any, jsonSchema: {} })
+export const anyJson: LanguageModel.CodecTransformer = () => ({ codec: Schema.Unknown as any, jsonSchema: {} })
 
-const played = (answer: Answer): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
+export const played = (answer: Answer): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
   answer.error === undefined
     ? Effect.map(encoded(answer.parts), (parts) => Array.from(parts) as Array<Response.PartEncoded>)
     : Effect.andThen(answered(answer.parts as any), Effect.fail(answer.error))
 
-const playedStream = (answer: Answer): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
+export const playedStream = (answer: Answer): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
   const parts = Stream.unwrap(
     Effect.map(encoded(answer.parts), (parts) =>
       Stream.fromIterable(parts as ReadonlyArray<Response.StreamPartEncoded>, { chunkSize: 1 })
@@ -282,14 +285,14 @@ export const make = (
   })
 
 /** The user's span transformer, not the one of executions, which would count once more what is counted below. */
-const userTransformer = (context: Context.Context<never>): Telemetry.SpanTransformer => {
+export const userTransformer = (context: Context.Context<never>): Telemetry.SpanTransformer => {
   const given = context.mapUnsafe.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
   if (given === undefined) return unwatched
   const own = standIns.get(given)
   return own === undefined ? given : (own.given ?? unwatched)
 }
 
-const object = (outer: LanguageModel.LanguageModel, options: CallOptions) =>
+export const object = (outer: LanguageModel.LanguageModel, options: CallOptions) =>
   Effect.suspend(() => {
     const box: { value: unknown } = { value: undefined }
     return Effect.flatMap(
@@ -302,15 +305,16 @@ const object = (outer: LanguageModel.LanguageModel, options: CallOptions) =>
     )
   })
 
-const reencoded = (parts: Stream.Stream<Part, any, any>): Stream.Stream<Response.StreamPartEncoded, any, any> =>
+export const reencoded = (parts: Stream.Stream<Part, any, any>): Stream.Stream<Response.StreamPartEncoded, any, any> =>
   Stream.mapArrayEffect(parts, (chunk) =>
     Effect.map(encoded(chunk), (chunk) => chunk as any as Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>)
   )
 
-/** The stream, kept when it ends; not where it is interrupted. */
-const overheard = (
+/** The stream, kept when it ends; where it is interrupted, or fails with what is no model's failure, `cut` is told. */
+export const overheard = (
   parts: Stream.Stream<Part, any, any>,
-  keep: (answer: Answer) => Effect.Effect<void>
+  keep: (answer: Answer) => Effect.Effect<void>,
+  cut: (cause: Cause.Cause<unknown>) => Effect.Effect<void> = () => Effect.void
 ): Effect.Effect<Stream.Stream<Part, any, any>> =>
   Effect.map(Clock.currentTimeMillis, (start) => {
     const seen: Array<Part> = []
@@ -337,13 +341,19 @@ const overheard = (
           // What is no model's failure is not what the model said.
           return (error as { readonly _tag?: unknown } | undefined)?._tag === "AiError"
             ? end({ error: error as AiError.AiError })
-            : Effect.sync(() => {
+            : Effect.suspend(() => {
+                if (!open) return Effect.void
                 open = false
+                return cut(cause)
               })
         })
       )
       const close = Scope.addFinalizerExit(scope, (exit) =>
-        exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause) ? Effect.void : end({ left: true })
+        Effect.suspend(() => {
+          if (!open || exit._tag === "Success" || !Cause.hasInterruptsOnly(exit.cause)) return end({ left: true })
+          open = false
+          return cut(exit.cause)
+        })
       )
       return Effect.as(close, watched)
     })

@@ -9,14 +9,14 @@ import * as Fiber from "effect/Fiber"
 import { currentFrame, type Frame } from "../internal/frame.ts"
 import type { Host } from "../internal/host.ts"
 import { instrumentDecisions } from "./DecisionCall.ts"
-import { type About, Call, instrument, keys, type Part, type Registry, standIns, withAbout } from "./ModelCall.ts"
+import { type About, Call, inBodies, keys, type Part, type Registry, standIns, withAbout } from "./ModelCall.ts"
 
 const registries = new WeakMap<Registry, Registry>()
 
 const instrumentRegistry = (registry: Registry): Registry => {
   let known = registries.get(registry)
   if (known === undefined) {
-    const models = new Map(Array.from(registry.models, ([id, model]) => [id, instrument(model, { id })]))
+    const models = new Map(Array.from(registry.models, ([id, model]) => [id, inBodies(model, { id })]))
     registries.set(registry, (known = { models }))
     registries.set(known, known)
   }
@@ -30,8 +30,8 @@ export const instrumentModels = (services: Map<string, unknown>, about?: About):
   const name = services.get(keys.modelName) as string | undefined
   const provider = services.get(keys.providerName) as string | undefined
   if (model !== undefined) {
-    const known = instrument(model, { name, provider })
-    services.set(keys.model, about === undefined ? known : withAbout(known, about))
+    const known = inBodies(model, { name, provider })
+    services.set(keys.model, about === undefined ? known : inBodies(withAbout(known, about)))
   }
   if (decisions !== undefined) {
     // Where there are both, the names are the language model's.

@@ -12,6 +12,8 @@ const longestWaitMillis = 50
 /** The text of a stream: told when there is enough of it, or when it waited long enough; nothing waits for a reader. */
 export class TextDeltas {
   private readonly frame: Frame
+  /** How many events there are of it. */
+  told = 0
   private text = ""
   private block: string | undefined = undefined
   private timer: Fiber.Fiber<unknown> | undefined = undefined
@@ -43,6 +45,7 @@ export class TextDeltas {
   flush(): void {
     if (this.text === "") return
     this.frame.execution.append(Tag.TextDelta, this.frame, { text: this.text })
+    this.told++
     this.text = ""
   }
 

@@ -81,6 +81,7 @@ describe("OrchestratorWorkers", () => {
         ":2/4",
         "step/size",
         ":3/4",
+        ":3/4",
         "synthesize",
         ":4/4"
       ])
@@ -176,6 +177,7 @@ describe("OrchestratorWorkers", () => {
           "step/good",
           ":3/6",
           ":4/6",
+          ":5/6",
           ":5/6",
           "synthesize",
           ":6/6"
@@ -311,7 +313,7 @@ describe("OrchestratorWorkers", () => {
   )
 
   describe("its phases", () => {
-    it.effect("can be called one by one inside of a body, and are steps there", () =>
+    it.effect("can be called one by one inside of a body, and are steps there that say how far they are", () =>
       Effect.gen(function* () {
         const brief = orchestrate([["a", "counter", "tea"]])
         const own = Workflow.make("own", {
@@ -325,7 +327,17 @@ describe("OrchestratorWorkers", () => {
           })
         })
         assert.deepStrictEqual(yield* own.execute("go"), ['a by counter: {"size":11}'])
-        assert.deepStrictEqual(yield* run(own, "go"), ["plan", "step/a", "synthesize"])
+        assert.deepStrictEqual(yield* run(own, "go"), [
+          ":0/0",
+          "plan",
+          ":1/3",
+          ":0/1",
+          "step/a",
+          ":1/1",
+          ":2/3",
+          "synthesize",
+          ":3/3"
+        ])
       }).pipe(onEngine)
     )
 
@@ -383,6 +395,20 @@ describe("OrchestratorWorkers", () => {
       assert.include(prompts[1], "facts (do facts):\nread tea")
       assert.include(prompts[1], "bad (do bad):\nThere is no result: ")
       assert.include(prompts[1], 'size (do size):\n{\n  "size": 3\n}')
+    }).pipe(onEngine)
+  )
+
+  it.effect("asks a model again whose plan is for a worker that there is not, with the ones that there are", () =>
+    Effect.gen(function* () {
+      const prompts: Array<string> = []
+      const brief = OrchestratorWorkers.make("brief", { workers })
+      const answers = model((prompt, format) => {
+        prompts.push(prompt)
+        if (format === "text") return "the brief"
+        return plan("know tea", [["facts", prompts.length === 1 ? "oracle" : "reader", "tea"]])
+      })
+      assert.strictEqual(yield* brief.execute("What is tea?").pipe(Effect.provide(answers)), "the brief")
+      assert.include(prompts[1], 'Expected "reader" | "counter"')
     }).pipe(onEngine)
   )
 

@@ -69,11 +69,13 @@ describe("Parallelization", () => {
     Effect.gen(function* () {
       const all = Parallelization.make("all", { split, worker: ({ id }) => Effect.succeed(id), merge })
       assert.deepStrictEqual(yield* run(all, "ab"), [
+        ":0/0",
         "split",
         ":0/2",
         "subtask/a",
         ":1/2",
         "subtask/b",
+        ":2/2",
         ":2/2",
         "merge"
       ])
@@ -81,6 +83,7 @@ describe("Parallelization", () => {
       const fiber = yield* Effect.forkChild(run(failing, "axz"))
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(yield* Fiber.join(fiber), [
+        ":0/0",
         "split",
         ":0/3",
         "subtask/a",
@@ -99,8 +102,8 @@ describe("Parallelization", () => {
         merge: () => Effect.succeed("")
       })
       const progress = (yield* run(wide, "")).filter((line) => line.startsWith(":"))
-      assert.deepStrictEqual(progress.slice(0, 3), [":0/1050", ":10/1050", ":20/1050"])
-      assert.deepStrictEqual([progress.length, progress.at(-1)], [106, ":1050/1050"])
+      assert.deepStrictEqual(progress.slice(0, 4), [":0/0", ":0/1050", ":10/1050", ":20/1050"])
+      assert.deepStrictEqual([progress.length, progress.at(-1)], [108, ":1050/1050"])
     }).pipe(onEngine)
   )
 

@@ -128,7 +128,7 @@ describe("PromptChaining", () => {
     })
   )
 
-  it.effect("lets its steps be called in a body, where they are steps", () =>
+  it.effect("lets its steps be called in a body, where they are steps that say how far they are", () =>
     Effect.gen(function* () {
       const own = Workflow.make("own", {
         error: Broken,
@@ -136,7 +136,14 @@ describe("PromptChaining", () => {
           return yield* essay.steps.polish(yield* essay.steps.draft(yield* essay.steps.outline(topic)))
         })
       })
-      assert.deepStrictEqual(yield* run(own, "tea cake"), ["outline", "draft", "polish/rewrite"])
+      assert.deepStrictEqual(yield* run(own, "tea cake"), [
+        "outline",
+        ":1/3",
+        "draft",
+        ":2/3",
+        "polish/rewrite",
+        ":3/3"
+      ])
     }).pipe(styled, onEngine)
   )
 

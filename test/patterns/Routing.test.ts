@@ -52,6 +52,7 @@ describe("Routing", () => {
   it.effect("shows classify as a step and the chosen workflow's steps under its route", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* run(support, "billing please"), [
+        ":0/2",
         "classify",
         ":1/2",
         "route/billing/look up",

@@ -39,20 +39,25 @@ describe("patterns in patterns", () => {
     Effect.gen(function* () {
       assert.strictEqual(yield* shouting.execute("to whom it belongs"), "to WHOM it BELONGS")
       assert.deepStrictEqual((yield* run(shouting, "a long")).sort(), [
+        ":0/2",
         ":1/2",
         ":2/2",
         "classify",
         "route/words/merge",
         "route/words/split",
         "route/words/subtask/1/classify",
+        "route/words/subtask/1:0/2",
         "route/words/subtask/1:1/2",
         "route/words/subtask/1:2/2",
         "route/words/subtask/2/classify",
         "route/words/subtask/2/route/long/work",
+        "route/words/subtask/2:0/2",
         "route/words/subtask/2:1/2",
         "route/words/subtask/2:2/2",
+        "route/words:0/0",
         "route/words:0/2",
         "route/words:1/2",
+        "route/words:2/2",
         "route/words:2/2"
       ])
     }).pipe(onEngine)

@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
@@ -15,6 +14,7 @@ import * as SchemaParser from "effect/SchemaParser"
 import { BudgetExceeded } from "../../Budget.ts"
 import { InputTimedOut } from "../../HumanRequest.ts"
 import type { StepCodec } from "../../internal/journal.ts"
+import { masked } from "../../internal/masked.ts"
 import { problem } from "../../internal/schema.ts"
 import { RunError, RunSettled } from "../../RunError.ts"
 import { StepTimedOut } from "../../Step.ts"
@@ -78,19 +78,6 @@ const encodeBy = (codec: Compiled, value: unknown): { readonly json: unknown } |
 export const decode = (schema: Boundary<any>, json: unknown): { readonly value: unknown } | undefined => {
   const result = compile(schema).decode(json)
   return result._tag === "Success" ? { value: result.success } : undefined
-}
-
-/** A value with its secrets crossed out: an error says what went wrong without them. */
-const masked = (value: unknown): unknown => {
-  if (Redacted.isRedacted(value)) return Redacted.make("<redacted>")
-  if (Array.isArray(value)) return value.map(masked)
-  if (!Predicate.isObjectKeyword(value) || value instanceof Date) return value
-  const copy = Object.create(Object.getPrototypeOf(value))
-  for (const key of Object.getOwnPropertyNames(value)) {
-    const property = Object.getOwnPropertyDescriptor(value, key)!
-    Object.defineProperty(copy, key, "value" in property ? { ...property, value: masked(property.value) } : property)
-  }
-  return copy
 }
 
 /**

@@ -51,11 +51,13 @@ import {
   WorkflowNotRegistered
 } from "../../services/Engine.ts"
 import { HumanChannel, inbox } from "../../services/HumanChannel.ts"
+import { loadJournaling } from "../../services/ModelCall.ts"
+import { instrumentServices } from "../../services/ModelServices.ts"
 import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
 import { decode, encode, hasSecret, parse } from "./codec.ts"
 import { DurableHandle } from "./handle.ts"
-import { type AnswerRow, type EventRow, type RequestRow, seedsOf } from "./history.ts"
+import { type AnswerRow, type EventRow, hasAnswers, type RequestRow, seedsOf } from "./history.ts"
 import { DurableJournal, type JournalHost } from "./journal.ts"
 import { fromStored, hasCode, toStored } from "./options.ts"
 import type { Placement } from "./placement.ts"
@@ -289,6 +291,7 @@ export class DurableEngine implements Host, JournalHost {
     if (known !== undefined) return known
     const services = new Map(context.mapUnsafe)
     services.set(References.CurrentLoggers.key, capture(Context.get(context, References.CurrentLoggers)))
+    instrumentServices(services)
     const prepared = Context.makeUnsafe<never>(services)
     this.prepared.set(context, prepared)
     return prepared
@@ -694,6 +697,7 @@ export class DurableEngine implements Host, JournalHost {
       if (claimed.length === 0) return undefined
       const history = yield* this.history(id)
       const { children, events, seeds } = history
+      if (hasAnswers(history)) yield* loadJournaling
       const execution = this.construct(row, registration, epoch, parent)
       const journal = execution.journal as DurableJournal
       if (crashes > this.maxCrashes) {

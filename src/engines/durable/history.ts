@@ -1,6 +1,7 @@
 /**
  * What is stored of an execution, as its rows tell of it.
  */
+import * as Predicate from "effect/Predicate"
 import type { RequestOutcome } from "../../HumanRequest.ts"
 import { parse, type Stored } from "./codec.ts"
 
@@ -67,8 +68,27 @@ export interface KnownRequest {
   readonly answered: number
 }
 
-/** What a run begins with that was made from another: a step's end, or what people said. */
-export type Seed = Stored | { readonly request: KnownRequest }
+/** What a model call of a body came to, as it is stored with its event. */
+export interface StoredCall {
+  /** Its path, what was asked, and which of equal calls it is. */
+  readonly model: string
+  readonly answer: unknown
+  /** How many events of earlier tries, and of text, belong to it. */
+  readonly tries: number
+  readonly deltas: number
+}
+
+/** Whether another attempt may use it: what a model said, not how a call failed or was cut off. */
+export const isReusable = ({ answer }: StoredCall): boolean =>
+  Predicate.hasProperty(answer, "parts") && !("error" in answer) && !("left" in answer)
+
+/** Whether it has what model calls of the body came to. */
+export const hasAnswers = ({ events, seeds }: History): boolean =>
+  events.some((event) => event.tag === "ModelCalled" && event.result !== null) ||
+  seeds.some((seed) => "model" in parse(seed.result))
+
+/** What a run begins with that was made from another: a step's end, what a model or what people said. */
+export type Seed = Stored | StoredCall | { readonly request: KnownRequest }
 
 /** What the last attempt of a run had done before a sequence number. */
 export const seedsOf = (
@@ -87,6 +107,10 @@ export const seedsOf = (
     if (Number(event.sequence) >= before) break
     if (event.tag === "StepCompleted" && event.result !== null && (event.attempt === last || reused.has(event.path))) {
       seeds.set(event.path, parse(event.result))
+    }
+    if (event.tag === "ModelCalled" && event.result !== null && event.attempt === last) {
+      const call: StoredCall = parse(event.result)
+      if (isReusable(call)) seeds.set(call.model, call)
     }
     if (event.tag !== "RequestSettled") continue
     const { outcome, requestId } = parse(event.fields)

@@ -2,6 +2,7 @@
  * The journal of one execution: everything that happens is appended here and written by the engine's writer; what a
  * replay repeats is recognised by its place, and not written again.
  */
+import { hash } from "node:crypto"
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -13,13 +14,13 @@ import type { RequestOutcome } from "../../HumanRequest.ts"
 import { Lazy, Tag } from "../../internal/eventLog.ts"
 import { describe, type ExecutionImpl, mainError } from "../../internal/execution.ts"
 import type { Frame } from "../../internal/frame.ts"
-import { Calls, type Journal, type StepCodec } from "../../internal/journal.ts"
+import { Calls, type Journal, type ModelEnd, type ModelPlace, type StepCodec } from "../../internal/journal.ts"
 import { type Pending, PendingApproval, type Settlement } from "../../internal/request.ts"
 import type { RunImpl } from "../../internal/run.ts"
 import { isSettled } from "../../Run.ts"
 import type { Any } from "../../Workflow.ts"
 import { decodeStored, encodeOutcome, encodeStep, parse, replay, type Stored, told } from "./codec.ts"
-import type { EventRow, History, KnownRequest } from "./history.ts"
+import type { EventRow, History, KnownRequest, StoredCall } from "./history.ts"
 import { Outbox, type OutboxHost } from "./outbox.ts"
 import { NotStorable } from "./plain.ts"
 import { Recorded } from "./recorded.ts"
@@ -65,6 +66,8 @@ export class DurableJournal extends Outbox implements Journal {
   activity = 0
   readonly recorded = new Recorded()
   readonly sleeping = new Sleeps(this)
+  /** How often each model call of the attempt was made. */
+  private readonly asked = new Map<string, number>()
   /** When the wait for the next attempt ends. */
   retryAt: number | undefined = undefined
   /** How many answers of an open request have been taken up. */
@@ -176,6 +179,7 @@ export class DurableJournal extends Outbox implements Journal {
     this.retryAt = undefined
     this.isFrozen = false
     this.sleeping.clear()
+    this.asked.clear()
   }
 
   // -- reading --------------------------------------------------------------
@@ -268,6 +272,27 @@ export class DurableJournal extends Outbox implements Journal {
   private failed(path: string, offset: number, fields: object, stored: Stored): void {
     if (this.recorded.isRepeated("StepFailed", path)) return
     this.event("StepFailed", offset, path, fields, JSON.stringify(stored))
+  }
+
+  modelPlace(frame: Frame, request: string): ModelPlace {
+    this.activity++
+    const asked = `${frame.path} ${hash("sha256", request)}`
+    const n = (this.asked.get(asked) ?? 0) + 1
+    this.asked.set(asked, n)
+    return { frame, key: n === 1 ? asked : `${asked}#${n}` }
+  }
+
+  modelAnswer({ key }: ModelPlace): unknown {
+    return this.recorded.answer(key)
+  }
+
+  modelEnded({ answer, deltas, fields, place, tries }: ModelEnd): Effect.Effect<void> {
+    this.activity++
+    if (this.isClosed || this.ended) return Effect.void
+    const call: StoredCall = { model: place.key, answer, tries, deltas }
+    if (this.execution.recorded !== undefined) this.recorded.keepAnswer(call)
+    this.event("ModelCalled", this.execution.now(), place.frame.path, fields, JSON.stringify(call))
+    return this.flush
   }
 
   reopen(request: Pending, frame: Frame): Settlement | true | undefined {

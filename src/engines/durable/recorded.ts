@@ -4,7 +4,7 @@
  */
 import type { RequestOutcome } from "../../HumanRequest.ts"
 import { parse, type Stored } from "./codec.ts"
-import type { History, KnownRequest, Seed, TimerRow } from "./history.ts"
+import { type History, isReusable, type KnownRequest, type Seed, type StoredCall, type TimerRow } from "./history.ts"
 
 /** What a body does again when it is replayed; everything else is done to it. */
 const repeatable = new Set<string>([
@@ -28,14 +28,17 @@ export class Recorded {
   private readonly requests = new Map<string, KnownRequest>()
   private readonly timers = new Map<string, TimerRow>()
   private readonly children = new Map<string, string>()
+  private readonly answers = new Map<string, StoredCall>()
   // Results of earlier attempts, or of the run that this one was made from.
   private readonly earlier = new Map<string, Stored>()
   private readonly earlierRequests = new Map<string, KnownRequest>()
   private readonly earlierChildren = new Map<string, string>()
+  private readonly earlierAnswers = new Map<string, unknown>()
 
   /** A result that the first attempt begins with. */
   seed(path: string, seed: Seed): void {
     if ("request" in seed) this.earlierRequests.set(path, seed.request)
+    else if ("model" in seed) this.earlierAnswers.set(seed.model, seed.answer)
     else this.earlier.set(path, seed)
   }
 
@@ -57,10 +60,19 @@ export class Recorded {
       if (of !== attempt) {
         if (!resumes) continue
         if (result !== null && tag === "StepCompleted") this.earlier.set(path, parse(result))
+        if (result !== null && tag === "ModelCalled") this.keepEarlier(parse(result))
         if (tag === "ChildStarted") {
           const { childId } = parse(event.fields)
           if (completed.has(childId)) this.earlierChildren.set(path, childId)
         }
+        continue
+      }
+      if (result !== null && tag === "ModelCalled") {
+        const call: StoredCall = parse(result)
+        this.answers.set(call.model, call)
+        // The call is not made again, nor are its events.
+        for (let n = 0; n < call.tries; n++) this.isRepeated("ModelCalled", path)
+        for (let n = 0; n < call.deltas; n++) this.isRepeated("TextDelta", path)
         continue
       }
       if (repeatable.has(tag)) {
@@ -90,6 +102,8 @@ export class Recorded {
     const restarts = attempt > 1 && !resumes
     if (restarts) this.earlier.clear()
     else for (const [path, stored] of this.results) if (!("i" in stored)) this.earlier.set(path, stored)
+    if (restarts) this.earlierAnswers.clear()
+    else for (const call of this.answers.values()) this.keepEarlier(call)
     if (restarts) this.earlierRequests.clear()
     for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
     this.repeats.clear()
@@ -98,6 +112,21 @@ export class Recorded {
     this.requests.clear()
     this.timers.clear()
     this.children.clear()
+    this.answers.clear()
+  }
+
+  private keepEarlier(call: StoredCall): void {
+    if (isReusable(call)) this.earlierAnswers.set(call.model, call.answer)
+  }
+
+  /** What a model call came to. */
+  answer(model: string): unknown {
+    return this.answers.get(model)?.answer ?? this.earlierAnswers.get(model)
+  }
+
+  /** Keeps what a model call came to for the next attempt. */
+  keepAnswer(call: StoredCall): void {
+    this.answers.set(call.model, call)
   }
 
   /** Whether a replay does again what is recorded; each event is repeated once. */

@@ -1,0 +1,281 @@
+/**
+ * Models whose calls are made for a journal: what it knows a call came to is given back at once, whatever else is asked of
+ * the model is asked below and recorded.
+ *
+ * Like `ModelRecall`, it stands between `effect/ai` and the model: tools run, and are steps, whether an answer is new or
+ * recorded.
+ */
+import * as IdGenerator from "effect/ai/IdGenerator"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
+import * as Tool from "effect/ai/Tool"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import { currentFrame } from "../internal/frame.ts"
+import type { Journal, ModelPlace } from "../internal/journal.ts"
+import { masked } from "../internal/masked.ts"
+import { aboutOf, CurrentRecording, keys, Recording } from "./ModelCall.ts"
+import * as Recall from "./ModelRecall.ts"
+import { canonical, describe, type ModelRequest } from "./ModelRequest.ts"
+import { type Ended, type ToolCodec, withSteps } from "./ModelTools.ts"
+import { generate, stream, wrap } from "./ModelWrapper.ts"
+
+/** What the caller's half of a call knows, for the provider's half. */
+interface Outer {
+  /** The context that the call was made in. */
+  readonly context: Context.Context<never>
+  /** The place of the call, once it is known; ids that `effect/ai` makes up for it are made of that. */
+  place: ModelPlace | undefined
+  ids: number
+}
+
+const CurrentOuter = Context.Reference<Outer | undefined>("effect-baton/services/ModelJournal", {
+  defaultValue: () => undefined
+})
+
+const models = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
+
+/** The model, with calls for the journal of the body that they are made in. */
+export const recorded = (model: LanguageModel.LanguageModel): LanguageModel.LanguageModel => {
+  let known = models.get(model)
+  if (known === undefined) models.set(model, (known = make(model)))
+  return known
+}
+
+const make = (inner: LanguageModel.LanguageModel): LanguageModel.LanguageModel => {
+  const { id, name, provider } = aboutOf(inner)
+  // An id stands for a part that a model plays, whichever it is.
+  const called = id ?? (name === undefined ? "" : provider === undefined ? name : `${provider}/${name}`)
+  const outer = Effect.runSync(
+    Effect.provideService(
+      LanguageModel.make({
+        // What the inner model needs besides is in the context of whoever calls.
+        generateText: (options) => asked(inner, called, options) as any,
+        streamText: (options) => streamed(inner, called, options) as any,
+        codecTransformer: Recall.anyJson,
+        supportsSystemMessagesInHistory: inner.supportsSystemMessagesInHistory
+      }),
+      IdGenerator.IdGenerator,
+      ids
+    )
+  )
+  return wrap(outer, {
+    generate: (method, given) =>
+      Effect.withFiber((fiber) => {
+        const options = withSteps(given, toolCodec)
+        const previous = fiber.context
+        fiber.setContext(outerContext(fiber))
+        return Effect.onExitPrimitive(
+          method === "generateText" ? generate(outer, method, options) : Recall.object(outer, options),
+          () => {
+            fiber.setContext(previous)
+            return undefined
+          }
+        )
+      }),
+    stream: (options) =>
+      Stream.unwrap(
+        Effect.withFiber((fiber) =>
+          Effect.succeed(Stream.provideContext(stream(outer, withSteps(options, toolCodec)), outerContext(fiber)))
+        )
+      )
+  })
+}
+
+/** What the caller's half of a call runs with. */
+const outerContext = (fiber: Fiber.Fiber<any, any>): Context.Context<never> => {
+  const { context } = fiber
+  const services = new Map(context.mapUnsafe)
+  const outer: Outer = { context, place: undefined, ids: 0 }
+  services.set(CurrentOuter.key, outer)
+  services.set(keys.spanTransformer, Recall.userTransformer(context))
+  const { tracer, tracerEnabled } = fiber.cache
+  if (tracer !== undefined && tracerEnabled) services.set(Tracer.Tracer.key, withoutSpan(tracer))
+  return Context.makeUnsafe(services)
+}
+
+/** A tracer without the first span of `effect/ai`: the call has one below, if it is made. */
+const withoutSpan = (tracer: Tracer.Tracer): Tracer.Tracer => {
+  let found = false
+  return {
+    span: (options) => {
+      if (found || options.parent._tag === "None" || !options.name.startsWith("LanguageModel.")) {
+        return tracer.span(options)
+      }
+      found = true
+      return Object.assign(Object.create(options.parent.value), {
+        end() {},
+        attribute() {},
+        event() {},
+        addLinks() {}
+      })
+    },
+    context: tracer.context === undefined ? undefined : (primitive, fiber) => tracer.context!(primitive, fiber)
+  }
+}
+
+/** Ids that a replay makes up again. */
+const ids: IdGenerator.Service = {
+  generateId: () =>
+    Effect.flatMap(CurrentOuter, (outer) => {
+      if (outer?.place === undefined) return IdGenerator.defaultIdGenerator.generateId()
+      const [, digest = ""] = /([0-9a-f]{16}[^ ]*)$/.exec(outer.place.key) ?? []
+      return Effect.succeed(`id_${digest.slice(-16).replace("#", "_")}_${++outer.ids}`)
+    })
+}
+
+// -----------------------------------------------------------------------------
+// The provider's half
+// -----------------------------------------------------------------------------
+
+type Known =
+  | { readonly _tag: "Known"; readonly answer: Recall.Answer }
+  | { readonly _tag: "Live"; readonly recording: Recording; readonly journal: Journal }
+
+const decodeAnswer = Schema.decodeUnknownEffect(Recall.AnswerJson)
+const encodeAnswer = Schema.encodeUnknownEffect(Recall.AnswerJson)
+
+const interrupted = { interrupted: true }
+
+/** Looks a call up. What was interrupted then does not end; what may not begin does not either. */
+const find = (request: Effect.Effect<ModelRequest>): Effect.Effect<Known> =>
+  Effect.flatMap(request, (request) =>
+    Effect.withFiber((fiber): Effect.Effect<Known> => {
+      const frame = currentFrame(fiber)!
+      const { execution } = frame
+      if (!execution.isLive(frame)) return Effect.interrupt
+      const journal = execution.journal!
+      const place = journal.modelPlace(frame, canonical(request))
+      const outer = fiber.getRef(CurrentOuter)
+      if (outer !== undefined) outer.place = place
+      const known = journal.modelAnswer(place)
+      if (known === undefined) {
+        return journal.frozen
+          ? journal.stall
+          : Effect.succeed({ _tag: "Live", recording: new Recording(place), journal })
+      }
+      if ((known as Partial<typeof interrupted>).interrupted === true) return Effect.never
+      return Effect.map(Effect.orDie(decodeAnswer(known)), (answer) => ({ _tag: "Known", answer }))
+    })
+  )
+
+/** What a call runs with that is made: the context of its caller, and the time of the engine. */
+const liveContext = (outer: Outer | undefined, recording: Recording): Context.Context<never> =>
+  (outer?.context ?? Context.empty()).pipe(
+    Context.add(CurrentRecording, recording),
+    Context.add(Clock.Clock, recording.place.frame.execution.clock)
+  )
+
+/** Records what a call came to; when each part of a stream came is of no use, and headers of errors may have secrets. */
+const keep = (recording: Recording, { error, millis: _, ...answer }: Recall.Answer): Effect.Effect<void> => {
+  const shown = error === undefined ? answer : { ...answer, error: masked(error) }
+  return Effect.flatMap(Effect.orDie(encodeAnswer(shown)), (json) => recording.end(json))
+}
+
+/** The call came to nothing that could be given back, unless that is that it was interrupted. */
+const cut = (recording: Recording, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  if (Cause.hasInterruptsOnly(cause)) return recording.end(interrupted)
+  recording.release()
+  return Effect.void
+}
+
+const asked = (
+  inner: LanguageModel.LanguageModel,
+  called: string,
+  options: LanguageModel.ProviderOptions
+): Effect.Effect<Array<Response.PartEncoded>, any, any> =>
+  Effect.gen(function* () {
+    const known = yield* find(describe("text", called, options))
+    const answer = known._tag === "Known" ? known.answer : yield* askLive(inner, options, known)
+    const box = yield* Recall.CurrentValue
+    if (box !== undefined && options.responseFormat.type === "json") box.value = answer.value
+    return yield* Recall.played(answer)
+  })
+
+const askLive = (
+  inner: LanguageModel.LanguageModel,
+  options: LanguageModel.ProviderOptions,
+  { journal, recording }: Extract<Known, { readonly _tag: "Live" }>
+): Effect.Effect<Recall.Answer, any, any> =>
+  Effect.flatMap(CurrentOuter, (outer) => {
+    journal.inFlight++
+    return Effect.onExit(
+      Effect.provideContext(Recall.ask(inner, options), liveContext(outer, recording)),
+      (exit: Exit.Exit<Recall.Answer, any>) => {
+        journal.inFlight--
+        return exit._tag === "Success" ? keep(recording, exit.value) : cut(recording, exit.cause)
+      }
+    )
+  })
+
+const streamed = (
+  inner: LanguageModel.LanguageModel,
+  called: string,
+  options: LanguageModel.ProviderOptions
+): Stream.Stream<Response.StreamPartEncoded, any, any> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const known = yield* find(describe("stream", called, options))
+      if (known._tag === "Known") {
+        // Whoever left it leaves it again.
+        const { left, ...answer } = known.answer
+        const parts = Recall.playedStream(answer)
+        return left === true ? Stream.concat(parts, Stream.never) : parts
+      }
+      const { journal, recording } = known
+      const outer = yield* CurrentOuter
+      const parts = Recall.quietly(stream(inner, Recall.verbatim(options)))
+      const live = Stream.provideContext(parts, liveContext(outer, recording)) as Stream.Stream<Recall.Part, any, any>
+      journal.inFlight++
+      const ended = Effect.sync(() => void journal.inFlight--)
+      return Recall.reencoded(
+        yield* Recall.overheard(
+          live,
+          (answer) => Effect.andThen(ended, keep(recording, answer)),
+          (cause) => Effect.andThen(ended, cut(recording, cause))
+        )
+      )
+    })
+  )
+
+// -----------------------------------------------------------------------------
+// Tools
+// -----------------------------------------------------------------------------
+
+const codecs = new WeakMap<Tool.Any, ReturnType<ToolCodec["codec"]>>()
+
+const toolCodec: ToolCodec = {
+  codec: (tool) => {
+    let codec = codecs.get(tool)
+    if (codec === undefined) {
+      const failure = Tool.failureResultSchema(tool) as any as Schema.Codec<unknown>
+      const output = Schema.Union([
+        Schema.Struct({ isFailure: Schema.Literal(false), result: tool.successSchema as any as Schema.Codec<unknown> }),
+        Schema.Struct({
+          isFailure: Schema.Literal(true),
+          result: failure,
+          failureOrigin: Schema.optionalKey(Schema.String)
+        })
+      ])
+      codecs.set(tool, (codec = { output, error: failure }))
+    }
+    return codec
+  },
+  restore: (tool, ended: Ended) => {
+    const { isFailure, result } = ended
+    const schema = (isFailure ? Tool.failureResultSchema(tool) : tool.successSchema) as any as Schema.Codec<unknown>
+    return Effect.map(Effect.orDie(Schema.encodeUnknownEffect(schema)(result)), (encodedResult) => ({
+      ...ended,
+      preliminary: false,
+      encodedResult,
+      ...(isFailure || tool.toModelOutput === undefined ? undefined : { modelOutput: tool.toModelOutput(result) })
+    })) as Effect.Effect<Tool.HandlerResult<any>>
+  }
+}
