@@ -215,6 +215,11 @@ export interface Baton<in R = never> extends AsyncDisposable {
   ): Promise<Output>
   /** The handle of an execution; `ExecutionNotFound` where there is none. */
   get(id: string): Promise<Execution<unknown, unknown>>
+  /** The same with the types of its workflow; `WorkflowMismatch` where it is one of another. */
+  get<Input, Output, Error>(
+    id: string,
+    workflow: EffectWorkflow<Input, Output, Error, any>
+  ): Promise<Execution<Output, Error>>
   /** The executions the engine holds, oldest start first. */
   list(filter?: Filter): Promise<ReadonlyArray<Summary>>
   approve(executionId: string, requestId: string, options?: AnswerOptions): Promise<void>
@@ -630,7 +635,12 @@ export const make = <R, E>(layer: Layer.Layer<R | Engine, E>): Baton<Exclude<R, 
     run: (workflow, input, options) => toWorkflow(runner, workflow).run(input, options),
     start: (workflow, input, options) => toWorkflow(runner, workflow).start(input, options),
     execute: (workflow, input, options) => toWorkflow(runner, workflow).execute(input, options),
-    get: (id) => on(id, (execution) => toExecution(runner, execution)),
+    get: (id: string, workflow?: EffectWorkflow<any, any, any, any>) =>
+      runner.run(
+        Effect.flatMap(workflow === undefined ? get(id) : get(id, workflow), (execution) =>
+          toExecution(runner, execution)
+        )
+      ),
     list: (filter) => runner.run(list(filter)),
     approve: (id, requestId, options) => on(id, (execution) => execution.approve(requestId, options)),
     reject: (id, requestId, options) => on(id, (execution) => execution.reject(requestId, options)),

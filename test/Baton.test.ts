@@ -231,6 +231,15 @@ describe("an execution of promises", () => {
     assert.strictEqual(error.reason, "enough")
   })
 
+  it("is found again with the types of its workflow, and with no other's", async () => {
+    const baton = make(Engine.layerMemory)
+    const size = Workflow.make("size", { output: Schema.Number, run: (text) => Effect.succeed(text.length) })
+    await baton.execute(size, "four", { id: "sized" })
+    const again = await baton.get("sized", size)
+    assert.strictEqual((await again.result).toFixed(1), "4.0")
+    assert.instanceOf(await rejection(baton.get("sized", ask)), Engine.WorkflowMismatch)
+  })
+
   it("is answered through the handle and through the Baton", async () => {
     const baton = make(Engine.layerMemory)
     const scale = Workflow.make("scale", {

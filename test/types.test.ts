@@ -367,6 +367,19 @@ describe("inference", () => {
     Step.make("s", { run: work, output: Schema.String })
   })
 
+  it("an execution that is got with its workflow has the workflow's types", () => {
+    expectTypeOf(Engine.get("id", needy)).toEqualTypeOf<
+      Effect.Effect<
+        Execution.Execution<number, Boom>,
+        Engine.ExecutionNotFound | Engine.WorkflowMismatch,
+        Engine.Engine
+      >
+    >()
+    expectTypeOf(Engine.get("id")).toEqualTypeOf<
+      Effect.Effect<Execution.Execution<unknown, unknown>, Engine.ExecutionNotFound, Engine.Engine>
+    >()
+  })
+
   it("the operations of a body have the types of the specification", () => {
     expectTypeOf(Execution.id).toEqualTypeOf<Effect.Effect<string, never, Execution.Current>>()
     expectTypeOf(Execution.waitForApproval("?")).toEqualTypeOf<

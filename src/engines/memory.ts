@@ -360,7 +360,7 @@ const make = (options: MemoryOptions) =>
       start: (run) => engine.launch(run as unknown as RunImpl) as Effect.Effect<any>,
       register: (workflow) => Effect.contextWith((context) => Effect.sync(() => engine.makeKnown(workflow, context))),
       submit: (run) => engine.submit(run as unknown as RunImpl),
-      get: find,
+      get: (id) => find(id),
       list: (filter) => Effect.sync(() => engine.list(filter ?? {})),
       interrupt: (id) =>
         Effect.suspend(() => {

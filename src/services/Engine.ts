@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type { Execution } from "../Execution.ts"
 import type { Run } from "../Run.ts"
 import { RunStatus } from "../Run.ts"
-import type { Workflow } from "../Workflow.ts"
+import type { Any, Workflow } from "../Workflow.ts"
 
 /**
  * What is recorded of a run is not what its code does now: the run is held as it is, and goes on when a version that fits
@@ -86,6 +86,32 @@ export class ExecutionNotFound extends Schema.TaggedError<ExecutionNotFound>("ef
 ) {
   override get message(): string {
     return `No execution "${this.id}": the id is unknown, or it settled and is no longer kept; Engine.list shows the ones that are`
+  }
+}
+
+/**
+ * The execution that was asked for is one of another workflow.
+ *
+ * **Example** (Reading the message)
+ *
+ * ```ts
+ * import { Engine } from "effect-baton"
+ *
+ * new Engine.WorkflowMismatch({ id: "run_1", workflow: "deploy", expected: "echo" }).message // => 'The execution "run_1" is one of deploy, not of echo; get it with the workflow that it is one of'
+ * ```
+ */
+export class WorkflowMismatch extends Schema.TaggedError<WorkflowMismatch>("effect-baton/Engine/WorkflowMismatch")(
+  "WorkflowMismatch",
+  {
+    id: Schema.String,
+    /** Name of its workflow. */
+    workflow: Schema.String,
+    /** Name of the workflow that was expected. */
+    expected: Schema.String
+  }
+) {
+  override get message(): string {
+    return `The execution "${this.id}" is one of ${this.workflow}, not of ${this.expected}; get it with the workflow that it is one of`
   }
 }
 
@@ -199,8 +225,8 @@ export class Engine extends Context.Service<
     ) => Effect.Effect<Execution<Output, Error>, WorkflowNotRegistered>
     /** What only a durable engine does. */
     readonly history?: History | undefined
-    /** The handle of an execution. */
-    readonly get: (id: string) => Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound>
+    /** The handle of an execution; an engine that does not know its workflow reads the outcome as the given one says. */
+    readonly get: (id: string, workflow?: Any) => Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound>
     /** The executions the engine holds, oldest start first. */
     readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<Summary>>
     /** Cancels without asking `beforeCancel`, and waits: what interrupting the caller of `workflow.execute` does. */
@@ -215,7 +241,8 @@ export class Engine extends Context.Service<
  *
  * **Details**
  *
- * Its output and error are `unknown`: whoever knows the workflow can narrow them.
+ * With the workflow, its output and error have the workflow's types; an execution of a workflow with another name is
+ * `WorkflowMismatch`. Without, they are `unknown`.
  *
  * **Example** (Finding an execution again)
  *
@@ -228,15 +255,27 @@ export class Engine extends Context.Service<
  * const program = Effect.gen(function*() {
  *   const run = yield* echo.run("hi", { id: "greeting-1" })
  *   yield* run.start
- *   const execution = yield* Engine.get("greeting-1")
- *   return yield* execution.result
+ *   const execution = yield* Engine.get("greeting-1", echo)
+ *   return (yield* execution.result).length
  * })
  *
- * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemory))) // => "hi"
+ * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemory))) // => 2
  * ```
  */
-export const get = (id: string): Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound, Engine> =>
-  Effect.flatMap(Engine, (engine) => engine.get(id))
+export const get: {
+  (id: string): Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound, Engine>
+  <Input, Output, Error, R>(
+    id: string,
+    workflow: Workflow<Input, Output, Error, R>
+  ): Effect.Effect<Execution<Output, Error>, ExecutionNotFound | WorkflowMismatch, Engine>
+} = (id: string, workflow?: Any): Effect.Effect<Execution<any, any>, any, Engine> =>
+  Effect.flatMap(Engine, (engine) =>
+    Effect.flatMap(engine.get(id, workflow), (execution) =>
+      workflow === undefined || workflow.name === execution.workflow
+        ? Effect.succeed(execution)
+        : Effect.fail(new WorkflowMismatch({ id, workflow: execution.workflow, expected: workflow.name }))
+    )
+  )
 
 /**
  * The executions that an engine holds, oldest start first.
@@ -260,6 +299,35 @@ export const get = (id: string): Effect.Effect<Execution<unknown, unknown>, Exec
  */
 export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<Summary>, never, Engine> =>
   Effect.flatMap(Engine, (engine) => engine.list(filter))
+
+/**
+ * Drains the engine: it takes no new starts, cancels what lives with reason `"shutdown"` (memory) or leaves it to
+ * others (durable), and has ended when this has.
+ *
+ * **Details**
+ *
+ * The engine does so by itself when its layer goes.
+ *
+ * **Example** (The last run of all)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Execution, Workflow } from "effect-baton"
+ *
+ * const asks = Workflow.make("asks", { run: () => Effect.as(Execution.waitForApproval("Go on?"), "went on") })
+ *
+ * const program = Effect.gen(function*() {
+ *   const run = yield* asks.run("")
+ *   const execution = yield* run.start
+ *   yield* Engine.shutdown
+ *   return yield* Effect.flip(execution.result)
+ * })
+ *
+ * const error = await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemory)))
+ * error.message.includes("shutdown") // => true
+ * ```
+ */
+export const shutdown: Effect.Effect<void, never, Engine> = Effect.flatMap(Engine, (engine) => engine.shutdown)
 
 const history = Effect.flatMap(Engine, (engine) =>
   engine.history === undefined

@@ -824,8 +824,8 @@ export class DurableEngine implements Host, JournalHost {
     this.fork(turn)
   }
 
-  /** The handle of an execution that is known here or stored. */
-  find(id: string): Effect.Effect<Execution<any, any>, ExecutionNotFound> {
+  /** The handle of an execution that is known here or stored; `expected` reads its outcome where nothing registered does. */
+  find(id: string, expected?: Any): Effect.Effect<Execution<any, any>, ExecutionNotFound> {
     return Effect.gen({ self: this }, function* () {
       while (this.loading.has(id)) yield* this.loaded(id)
       const known = this.residents.get(id)
@@ -833,7 +833,8 @@ export class DurableEngine implements Host, JournalHost {
       yield* this.writer.drained
       const [row] = yield* this.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
       if (row === undefined) return yield* new ExecutionNotFound({ id })
-      return new DurableHandle(this, id, row.workflow, this.definition(row.workflow, row.version))
+      const given = expected?.name === row.workflow ? expected : undefined
+      return new DurableHandle(this, id, row.workflow, this.definition(row.workflow, row.version) ?? given)
     })
   }
 

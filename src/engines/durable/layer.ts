@@ -104,7 +104,7 @@ export const makeEngine = (settings: Settings, name: string, placement: Placemen
         fork: (id, options) => engine.forkRun(id, options),
         prune: (options) => engine.prune(options)
       },
-      get: (id) => engine.find(id),
+      get: (id, workflow) => engine.find(id, workflow),
       list: (filter) => list(engine, filter ?? {}),
       interrupt: (id) =>
         Effect.flatMap(engine.query(`SELECT id FROM baton_runs WHERE id = ?`, [id]), (rows) =>

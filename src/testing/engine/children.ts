@@ -241,9 +241,8 @@ export const shutdown: Checks = {
   "after a shutdown nothing starts": () =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const engine = yield* Engine.Engine
-      yield* engine.shutdown
-      yield* engine.shutdown
+      yield* Engine.shutdown
+      yield* Engine.shutdown
       const exit = yield* Effect.exit(start(Workflow.make("late", { run: () => note(log, "work") }), ""))
       yield* equal("the start", describeExit(exit), "defect EngineShutdown")
       yield* equal("what was done", log, [])
@@ -259,8 +258,7 @@ export const shutdown: Checks = {
       yield* opened(parked)
       yield* reached(busy, "StepStarted")
       yield* done.result
-      const engine = yield* Engine.Engine
-      yield* engine.shutdown
+      yield* Engine.shutdown
       yield* holds("the running step was interrupted", log.includes("hang interrupted"), log)
       if (kit.onShutdown === "leaves") return
       for (const execution of [parked, busy]) {

@@ -255,6 +255,17 @@ export const lifecycle: Checks = {
       yield* equal("the id", error.id, "nope")
     }),
 
+  "an execution is got with the types of its workflow, and with no other's": () =>
+    Effect.gen(function* () {
+      const size = Workflow.make("size", { output: Schema.Date, run: (text) => Effect.succeed(new Date(text.length)) })
+      yield* (yield* start(size, "four", { id: "typed" })).result
+      const found = yield* Engine.get("typed", size)
+      yield* equal("the result", (yield* found.result).getTime(), 4)
+      const error = yield* failsWith("get", "WorkflowMismatch", Engine.get("typed", echo))
+      yield* equal("what it is", [error.id, error.workflow, error.expected], ["typed", "size", "echo"])
+      yield* failsWith("get", "ExecutionNotFound", Engine.get("nope", echo))
+    }),
+
   "executions are listed by workflow, status, tag and parent, oldest start first": (kit) =>
     Effect.gen(function* () {
       const child = Workflow.make("child", { run: () => Effect.as(Execution.waitForApproval(), "") })
