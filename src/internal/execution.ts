@@ -454,7 +454,8 @@ export class ExecutionImpl implements Execution<any, any> {
         const child = visit.leave(exit)
         if (child !== undefined && this.isLive(child)) this.stepEnded(child, exit)
         return undefined
-      }
+      },
+      true
     )
   }
 
@@ -485,7 +486,8 @@ export class ExecutionImpl implements Execution<any, any> {
       (exit) => {
         visit.leave(exit)
         return undefined
-      }
+      },
+      true
     )
   }
 

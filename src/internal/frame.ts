@@ -32,6 +32,31 @@ const escape = (key: string): string => (special.test(key) ? key.replace(special
 const special = /[/#%]/
 const specials = /[/#%]/g
 
+/** The names that were used in a frame. */
+class Uses {
+  /** They are known to differ, and need no book-keeping. */
+  distinct = false
+  // The last child of each name; most frames use one name, over and over or once: a map is made for the second.
+  last: Frame | undefined = undefined
+  others: Map<string, Frame> | undefined = undefined
+  /** All paths of an attempt, in the frame of its body. */
+  paths: Set<string> | undefined = undefined
+
+  find(use: string): Frame | undefined {
+    return this.last?.use === use ? this.last : this.others?.get(use)
+  }
+
+  keep(child: Frame): void {
+    if (this.last === undefined || this.last.use === child.use) {
+      this.last = child
+    } else {
+      this.others ??= new Map()
+      this.others.set(child.use, child)
+    }
+  }
+}
+
+// Each event of a step holds a frame: what only few frames need is kept apart, in `Uses`.
 export class Frame {
   readonly execution: ExecutionImpl
   readonly parent: Frame | undefined
@@ -41,18 +66,12 @@ export class Frame {
   readonly use: string
   /** Which use of that name and key this is, from 1. */
   readonly occurrence: number
-  readonly depth: number
   /** Milliseconds after the start of the execution. */
   readonly startedAt: number
   /** What runs in it is a step: what it does is recorded as a whole. */
   isStep = false
-  /** The uses of its children are known to differ: they need no book-keeping. */
-  private distinct = false
   private live = true
-  // The last child of each name; most frames use one name, over and over or once: a map is made for the second.
-  private child: Frame | undefined = undefined
-  private others: Map<string, Frame> | undefined = undefined
-  private paths: Set<string> | undefined = undefined
+  private uses: Uses | undefined = undefined
 
   constructor(execution: ExecutionImpl, parent: Frame | undefined, use: string, occurrence: number, startedAt: number) {
     this.execution = execution
@@ -60,7 +79,6 @@ export class Frame {
     this.root = parent === undefined ? this : parent.root
     this.use = use
     this.occurrence = occurrence
-    this.depth = parent === undefined ? 0 : parent.depth + 1
     this.startedAt = startedAt
   }
 
@@ -84,24 +102,32 @@ export class Frame {
 
   /** Whether a use of a name is live. */
   hasLive(name: string, key: string): boolean {
-    const use = `${name}/${escape(key)}`
-    return (this.child?.use === use ? this.child : this.others?.get(use))?.live === true
+    return this.uses?.find(`${name}/${escape(key)}`)?.live === true
+  }
+
+  /** How many frames are around it. */
+  get depth(): number {
+    let depth = 0
+    for (let frame = this.parent; frame !== undefined; frame = frame.parent) depth++
+    return depth
   }
 
   /** Begins a use of a name; `undefined` when one is live already (F1). */
   enter(name: string, key: string | undefined, now: number): Frame | undefined {
-    if (this.distinct) return this.claimed(new Frame(this.execution, this, escape(name), 1, now))
+    const uses = (this.uses ??= new Uses())
+    if (uses.distinct) return this.claimed(new Frame(this.execution, this, escape(name), 1, now))
     const use = key === undefined ? name : `${name}/${escape(key)}`
-    const last = this.child?.use === use ? this.child : this.others?.get(use)
+    const last = uses.find(use)
     if (last?.live === true) return undefined
-    return this.claimed(
-      this.keep(new Frame(this.execution, this, use, last === undefined ? 1 : last.occurrence + 1, now))
-    )
+    const child = new Frame(this.execution, this, use, last === undefined ? 1 : last.occurrence + 1, now)
+    uses.keep(child)
+    return this.claimed(child)
   }
 
   /** Says that no name will be used twice in here: what a wide fan-out has checked need not be checked again. */
   assumeDistinct(): void {
-    this.distinct = true
+    const uses = (this.uses ??= new Uses())
+    uses.distinct = true
   }
 
   /** Ends the use that `child` began. */
@@ -113,19 +139,10 @@ export class Frame {
   private claimed(child: Frame): Frame | undefined {
     if (!this.execution.isRecording) return child
     const path = child.path
-    const paths = (this.root.paths ??= new Set())
+    const uses = (this.root.uses ??= new Uses())
+    const paths = (uses.paths ??= new Set())
     if (paths.has(path)) return undefined
     paths.add(path)
-    return child
-  }
-
-  private keep(child: Frame): Frame {
-    if (this.child === undefined || this.child.use === child.use) {
-      this.child = child
-    } else {
-      this.others ??= new Map()
-      this.others.set(child.use, child)
-    }
     return child
   }
 }
