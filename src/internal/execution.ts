@@ -454,8 +454,7 @@ export class ExecutionImpl implements Execution<any, any> {
         const child = visit.leave(exit)
         if (child !== undefined && this.isLive(child)) this.stepEnded(child, exit)
         return undefined
-      },
-      true
+      }
     )
   }
 
@@ -486,8 +485,7 @@ export class ExecutionImpl implements Execution<any, any> {
       (exit) => {
         visit.leave(exit)
         return undefined
-      },
-      true
+      }
     )
   }
 

@@ -21,7 +21,7 @@ import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import type { Declares, Definition, Nothing, OutputHint, Own, Takes, Text } from "./definition.ts"
-import { concurrencyOf, part, phase, report, scope } from "./phase.ts"
+import { concurrencyOf, part, phase, phaseIn, report, scope } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
 /** A part of the task that can be worked on by itself. */
@@ -289,43 +289,42 @@ const define = (name: string, options: AnyOptions) => {
       }
       frame?.execution.report(frame, { current, total })
 
-      const work = (subtask: Subtask): Effect.Effect<any, any, any> =>
-        phase(
-          subtask.id,
-          Effect.suspend(() => (worker as (subtask: Subtask) => Effect.Effect<any, any, any>)(subtask))
-        )
-      const call = ({ id, prompt }: Subtask): Effect.Effect<any, any, any> =>
-        part(id, undefined, worker as Workflow.Workflow<string, any, any, any>, prompt)
       const succeeded = ({ id }: Subtask, data: any, startedAt: number): SubtaskSuccess<any> =>
         settled({ id, success: true, data, durationMs: clock.currentTimeMillisUnsafe() - startedAt })
       const failed = ({ id }: Subtask, error: any, startedAt: number): SubtaskFailure<any> =>
         settled({ id, success: false, error, durationMs: clock.currentTimeMillisUnsafe() - startedAt })
 
-      const failFast = (subtask: Subtask) =>
-        Effect.suspend(() => {
-          const startedAt = clock.currentTimeMillisUnsafe()
-          return Effect.map(isWorkflow ? call(subtask) : work(subtask), (data) => succeeded(subtask, data, startedAt))
-        })
-      const collect = (subtask: Subtask) =>
-        Effect.suspend(() => {
-          const startedAt = clock.currentTimeMillisUnsafe()
-          return Effect.matchCauseEffect(isWorkflow ? call(subtask) : work(subtask), {
-            onSuccess: (data) => Effect.succeed<SubtaskResult<any, any>>(succeeded(subtask, data, startedAt)),
-            onFailure: (cause) => {
-              const error = collectable(cause)
-              return Option.isNone(error)
-                ? Effect.failCause(cause)
-                : Effect.succeed(failed(subtask, error.value, startedAt))
-            }
-          })
-        })
-      const all = Effect.forEach(subtasks, failureStrategy === "collect-all" ? collect : failFast, { concurrency })
       return scope(
         "subtask",
         undefined,
         Effect.withFiber((fiber) => {
-          currentFrame(fiber)?.assumeDistinct()
-          return all
+          const place = currentFrame(fiber)
+          place?.assumeDistinct()
+          const work = (subtask: Subtask): Effect.Effect<any, any, any> =>
+            Workflow.isWorkflow(worker)
+              ? part(subtask.id, undefined, worker as Workflow.Workflow<string, any, any, any>, subtask.prompt)
+              : phaseIn(
+                  place,
+                  subtask.id,
+                  Effect.suspend(() => worker(subtask))
+                )
+          const failFast = (subtask: Subtask) => {
+            const startedAt = clock.currentTimeMillisUnsafe()
+            return Effect.map(work(subtask), (data) => succeeded(subtask, data, startedAt))
+          }
+          const collect = (subtask: Subtask) => {
+            const startedAt = clock.currentTimeMillisUnsafe()
+            return Effect.matchCauseEffect(work(subtask), {
+              onSuccess: (data) => Effect.succeed<SubtaskResult<any, any>>(succeeded(subtask, data, startedAt)),
+              onFailure: (cause) => {
+                const error = collectable(cause)
+                return Option.isNone(error)
+                  ? Effect.failCause(cause)
+                  : Effect.succeed(failed(subtask, error.value, startedAt))
+              }
+            })
+          }
+          return Effect.forEach(subtasks, failureStrategy === "collect-all" ? collect : failFast, { concurrency })
         })
       )
     })

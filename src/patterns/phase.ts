@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { BudgetExceeded } from "../Budget.ts"
 import type { Progress } from "../Execution.ts"
 import { InvalidDefinition } from "../InvalidDefinition.ts"
-import { type Current, currentFrame } from "../internal/frame.ts"
+import { type Current, currentFrame, type Frame } from "../internal/frame.ts"
 import { inline } from "../internal/inline.ts"
 import { show } from "../internal/schema.ts"
 import type { RunOptions } from "../Run.ts"
@@ -20,11 +20,15 @@ export const phase = <A, E, R>(
   name: string,
   run: Effect.Effect<A, E, R>,
   key?: string
-): Effect.Effect<A, E | BudgetExceeded, R> =>
-  Effect.withFiber((fiber): Effect.Effect<A, E | BudgetExceeded, R> => {
-    const frame = currentFrame(fiber)
-    return frame === undefined ? run : frame.execution.step(frame, name, key, run)
-  })
+): Effect.Effect<A, E | BudgetExceeded, R> => Effect.withFiber((fiber) => phaseIn(currentFrame(fiber), name, run, key))
+
+/** The same where the frame is known, for many phases side by side. */
+export const phaseIn = <A, E, R>(
+  frame: Frame | undefined,
+  name: string,
+  run: Effect.Effect<A, E, R>,
+  key?: string
+): Effect.Effect<A, E | BudgetExceeded, R> => (frame === undefined ? run : frame.execution.step(frame, name, key, run))
 
 /** Gives a part of a pattern a place of its own: what it does stands under `name/key`. */
 export const scope = <A, E, R>(
