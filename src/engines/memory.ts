@@ -54,6 +54,8 @@ export interface MemoryOptions {
   readonly keepSettledFor?: Duration.Input | undefined
   /** How many events an execution keeps. Default: 10000. */
   readonly keepEvents?: number | undefined
+  /** How many events settled executions keep together; the oldest leave when there are more. Default: 1000000. */
+  readonly keepSettledEvents?: number | undefined
 }
 
 /** How many names of workflows are remembered. */
@@ -67,6 +69,7 @@ class MemoryEngine implements Host {
   depth = 0
   private readonly keepSettled: number
   private readonly keepSettledMillis: number
+  private readonly keepSettledEvents: number
   private readonly store: (typeof RunStore.RunStore)["Service"] | undefined
   /** By the random part of the id: numbers hash faster than text, and most ids are never read. */
   private readonly byNumber = new Map<number, ExecutionImpl>()
@@ -75,6 +78,8 @@ class MemoryEngine implements Host {
   /** Settled executions, oldest first from `head` on. */
   private settled: Array<{ readonly execution: ExecutionImpl; readonly millis: number } | undefined> = []
   private head = 0
+  /** How many events they keep. */
+  private settledEvents = 0
   /** What registered workflows run with. */
   private readonly registered = new Map<string, Context.Context<never>>()
   private readonly adopted = new Set<Fiber.Fiber<unknown, unknown>>()
@@ -93,6 +98,7 @@ class MemoryEngine implements Host {
     this.eventLimit = options.keepEvents ?? 10_000
     this.keepSettled = options.keepSettled ?? 1000
     this.keepSettledMillis = Duration.toMillis(options.keepSettledFor ?? "1 hour")
+    this.keepSettledEvents = options.keepSettledEvents ?? 1_000_000
     this.store = Context.getOrUndefined(context as Context.Context<any>, RunStore.RunStore)
   }
 
@@ -199,15 +205,17 @@ class MemoryEngine implements Host {
     if (!isSettled(execution.state) || !this.live.delete(execution)) return
     const now = execution.startedAt + execution.now()
     this.settled.push({ execution, millis: now })
+    this.settledEvents += execution.log.kept
     this.evict(now)
   }
 
   private evict(now: number): void {
     while (this.head < this.settled.length) {
       const oldest = this.settled[this.head]!
-      const surplus = this.settled.length - this.head > this.keepSettled
+      const surplus = this.settled.length - this.head > this.keepSettled || this.settledEvents > this.keepSettledEvents
       if (!surplus && now - oldest.millis <= this.keepSettledMillis) break
       this.settled[this.head++] = undefined
+      this.settledEvents -= oldest.execution.log.kept
       this.forget(oldest.execution)
     }
     if (this.head > 1024 && this.head * 2 > this.settled.length) {
@@ -400,9 +408,9 @@ export const layerMemoryWith = (options: MemoryOptions): Layer.Layer<Engine> => 
  *
  * **Details**
  *
- * It keeps the newest 1000 settled executions for an hour, and the newest 10000 events of each. When its scope ends it
- * is shut down: nothing starts any more, and what lives is cancelled with reason `"shutdown"`. Where a `RunStore` is
- * provided to it, records and events are mirrored there.
+ * It keeps the newest 1000 settled executions for an hour, the newest 10000 events of each, and no more than a million
+ * events of settled ones. When its scope ends it is shut down: nothing starts any more, and what lives is cancelled with
+ * reason `"shutdown"`. Where a `RunStore` is provided to it, records and events are mirrored there.
  *
  * **Example** (Running a workflow)
  *

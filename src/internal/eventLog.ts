@@ -71,6 +71,11 @@ export class EventLog {
     return this.dropped + this.used / width
   }
 
+  /** How many events it keeps. */
+  get kept(): number {
+    return this.used / width
+  }
+
   get isEnded(): boolean {
     return this.ended
   }

@@ -80,6 +80,17 @@ describe("Engine.layerMemory", () => {
     }).pipe(Effect.provide(Engine.layerMemoryWith({ keepSettled: 10 })))
   )
 
+  it.effect("E11 settled executions keep a bounded number of events together", () =>
+    Effect.gen(function* () {
+      // Each has five: started, running, attempt, completed, and the change of its status.
+      for (const id of ["a", "b", "c"]) yield* start(echo, "", { id })
+      assert.deepStrictEqual(
+        (yield* Engine.list()).map((summary) => summary.id),
+        ["b", "c"]
+      )
+    }).pipe(Effect.provide(Engine.layerMemoryWith({ keepSettledEvents: 10 })))
+  )
+
   it.effect("E11 a settled execution is forgotten when its time is up, whether others settle or not", () =>
     Effect.gen(function* () {
       const execution = yield* start(echo, "one", { id: "x" })
