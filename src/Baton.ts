@@ -22,8 +22,9 @@ import type { HumanRequest } from "./HumanRequest.ts"
 import type { RetryConfig, RetryHooks, RetryInfo, RetrySchedule } from "./Retry.ts"
 import { type Run as EffectRun, type RunOptions as EffectRunOptions, isSettled, type RunStatus } from "./Run.ts"
 import type { RunError } from "./RunError.ts"
-import { Engine, type Filter, get, list, type Summary } from "./services/Engine.ts"
+import { Engine, get, list } from "./services/Engine.ts"
 import type { AnswerOptions } from "./services/HumanChannel.ts"
+import type { Filter, RunRecord } from "./services/RunStore.ts"
 import type { TimeoutConfig } from "./Timeout.ts"
 import type { Workflow as EffectWorkflow } from "./Workflow.ts"
 
@@ -221,7 +222,7 @@ export interface Baton<in R = never> extends AsyncDisposable {
     workflow: EffectWorkflow<Input, Output, Error, any>
   ): Promise<Execution<Output, Error>>
   /** The executions the engine holds, oldest start first. */
-  list(filter?: Filter): Promise<ReadonlyArray<Summary>>
+  list(filter?: Filter): Promise<ReadonlyArray<RunRecord>>
   approve(executionId: string, requestId: string, options?: AnswerOptions): Promise<void>
   reject(executionId: string, requestId: string, options?: AnswerOptions): Promise<void>
   /** Answers an input request with a value in its encoded form. */

@@ -1,6 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Equal, Schema } from "effect"
-import { Approval, Budget, Cancel, Engine, Execution, HumanRequest, Run, RunError, Step, Timeout } from "effect-baton"
+import {
+  Approval,
+  Budget,
+  Cancel,
+  Engine,
+  Execution,
+  HumanRequest,
+  Run,
+  RunError,
+  RunStore,
+  Step,
+  Timeout
+} from "effect-baton"
 
 const errors = {
   RunTimedOut: Timeout.RunTimedOut,
@@ -88,8 +100,8 @@ describe("data", () => {
     }
   )
 
-  it.prop("a summary goes through JSON and comes back equal", { summary: Engine.Summary }, ({ summary }) => {
-    assert.deepStrictEqual(throughJson(Engine.Summary, summary), summary)
+  it.prop("a summary goes through JSON and comes back equal", { summary: RunStore.RunRecord }, ({ summary }) => {
+    assert.deepStrictEqual(throughJson(RunStore.RunRecord, summary), summary)
   })
 
   it.prop("a status is one of the six", { status: Run.RunStatus }, ({ status }) => {

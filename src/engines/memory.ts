@@ -29,18 +29,12 @@ import { hookTimeout } from "../internal/hooks.ts"
 import type { Host } from "../internal/host.ts"
 import { randomOf } from "../internal/id.ts"
 import { capture } from "../internal/logging.ts"
+import { fits } from "../internal/memoryStore.ts"
 import type { Pending } from "../internal/request.ts"
 import type { RunImpl } from "../internal/run.ts"
 import { isSettled } from "../Run.ts"
 import { IdConflict } from "../RunError.ts"
-import {
-  Engine,
-  EngineShutdown,
-  ExecutionNotFound,
-  type Filter,
-  type Summary,
-  WorkflowNotRegistered
-} from "../services/Engine.ts"
+import { Engine, EngineShutdown, ExecutionNotFound, WorkflowNotRegistered } from "../services/Engine.ts"
 import { HumanChannel, inbox } from "../services/HumanChannel.ts"
 import { instrumentServices } from "../services/ModelServices.ts"
 import * as RunStore from "../services/RunStore.ts"
@@ -278,7 +272,7 @@ class MemoryEngine implements Host {
   private write(execution: ExecutionImpl): Effect.Effect<void> {
     const store = this.store!
     return Effect.gen({ self: this }, function* () {
-      yield* store.put(this.summary(execution))
+      yield* store.put(this.record(execution))
       const events = execution.log.read(execution.mirrored + 1, execution.startedAt, Number.POSITIVE_INFINITY)
       if (events.length === 0) return
       execution.mirrored = events[events.length - 1].sequence
@@ -299,7 +293,7 @@ class MemoryEngine implements Host {
     return this.byId.get(id) ?? this.findNumbered(id)
   }
 
-  summary(execution: ExecutionImpl): Summary {
+  record(execution: ExecutionImpl): RunStore.RunRecord {
     const settledAt = execution.settledAt
     return {
       id: execution.id,
@@ -312,18 +306,11 @@ class MemoryEngine implements Host {
     }
   }
 
-  list(filter: Filter): ReadonlyArray<Summary> {
+  list(filter: RunStore.Filter): ReadonlyArray<RunStore.RunRecord> {
     this.evict(this.clock.currentTimeMillisUnsafe())
-    const statuses = filter.status === undefined ? undefined : new Set([filter.status].flat())
     return [...this.settled.slice(this.head).map((entry) => entry!.execution), ...this.live]
-      .map((execution) => this.summary(execution))
-      .filter(
-        (summary) =>
-          (filter.workflow === undefined || summary.workflow === filter.workflow) &&
-          (statuses === undefined || statuses.has(summary.status)) &&
-          (filter.tag === undefined || summary.tags.includes(filter.tag)) &&
-          (filter.parentId === undefined || summary.parentId === filter.parentId)
-      )
+      .map((execution) => this.record(execution))
+      .filter(fits(filter))
       .sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime())
   }
 

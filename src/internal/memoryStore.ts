@@ -7,12 +7,22 @@
  */
 import type { Event } from "../Event.ts"
 import { isSettled } from "../Run.ts"
-import type { Page, Query, RunRecord } from "../services/RunStore.ts"
+import type { Filter, Page, Query, RunRecord } from "../services/RunStore.ts"
 
 interface Entry {
   record: RunRecord
   events: Array<Event>
   dropped: Event | undefined
+}
+
+/** Whether a run is meant. */
+export const fits = ({ parentId, status, tag, workflow }: Filter): ((record: RunRecord) => boolean) => {
+  const statuses = status === undefined ? undefined : new Set([status].flat())
+  return (record) =>
+    (workflow === undefined || record.workflow === workflow) &&
+    (statuses === undefined || statuses.has(record.status)) &&
+    (tag === undefined || record.tags.includes(tag)) &&
+    (parentId === undefined || record.parentId === parentId)
 }
 
 /** Where a run stands in the order of pages: the latest start first, then the greatest id. */
@@ -93,15 +103,12 @@ export class MemoryStore {
   find(query: Query, limit: number): Page | undefined {
     const after = query.cursor === undefined ? undefined : fromCursor(query.cursor)
     if (query.cursor !== undefined && after === undefined) return undefined
-    const statuses = query.status === undefined ? undefined : new Set([query.status].flat())
+    const isMeant = fits(query)
     const found = [...this.runs.values()]
       .map((entry) => entry.record)
       .filter(
         (record) =>
-          (query.workflow === undefined || record.workflow === query.workflow) &&
-          (statuses === undefined || statuses.has(record.status)) &&
-          (query.tag === undefined || record.tags.includes(query.tag)) &&
-          (query.parentId === undefined || record.parentId === query.parentId) &&
+          isMeant(record) &&
           (query.startedFrom === undefined || record.startedAt >= query.startedFrom) &&
           (query.startedBefore === undefined || record.startedAt < query.startedBefore) &&
           (after === undefined || compare(after, placeOf(record)) < 0)

@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Execution } from "../Execution.ts"
 import type { Run } from "../Run.ts"
-import { RunStatus } from "../Run.ts"
 import type { Any, Workflow } from "../Workflow.ts"
+import type { Filter, RunRecord } from "./RunStore.ts"
 
 /**
  * What is recorded of a run is not what its code does now: the run is held as it is, and goes on when a version that fits
@@ -29,41 +29,6 @@ export class ReplayMismatch extends Schema.TaggedError<ReplayMismatch>("effect-b
   override get message(): string {
     return `The code does not fit what is recorded at "${this.path}": expected ${this.expected}, found ${this.found}; register a version that fits, and the run goes on`
   }
-}
-
-/**
- * What an engine says of an execution in a list.
- *
- * **Example** (Checking a summary)
- *
- * ```ts
- * import { Schema } from "effect"
- * import { Engine } from "effect-baton"
- *
- * Schema.is(Engine.Summary)({ id: "run_1", workflow: "deploy", status: "awaiting", tags: [], startedAt: new Date(0) }) // => true
- * ```
- */
-export const Summary = Schema.Struct({
-  id: Schema.String,
-  workflow: Schema.String,
-  status: RunStatus,
-  tags: Schema.Array(Schema.String),
-  parentId: Schema.optionalKey(Schema.String),
-  startedAt: Schema.Date,
-  settledAt: Schema.optionalKey(Schema.Date),
-  /** Why a durable run can not go on with the code that is registered. */
-  held: Schema.optionalKey(ReplayMismatch)
-})
-
-/** What an engine says of an execution in a list. */
-export interface Summary extends Schema.Schema.Type<typeof Summary> {}
-
-/** Which executions a list shows; every condition must hold. */
-export interface Filter {
-  readonly workflow?: string | undefined
-  readonly status?: RunStatus | ReadonlyArray<RunStatus> | undefined
-  readonly tag?: string | undefined
-  readonly parentId?: string | undefined
 }
 
 /**
@@ -228,7 +193,7 @@ export class Engine extends Context.Service<
     /** The handle of an execution; an engine that does not know its workflow reads the outcome as the given one says. */
     readonly get: (id: string, workflow?: Any) => Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound>
     /** The executions the engine holds, oldest start first. */
-    readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<Summary>>
+    readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<RunRecord>>
     /** Cancels without asking `beforeCancel`, and waits: what interrupting the caller of `workflow.execute` does. */
     readonly interrupt: (id: string) => Effect.Effect<void>
     /** Refuses new starts, cancels what lives with reason `"shutdown"` (memory) or leaves it to others (durable), and waits. */
@@ -291,13 +256,13 @@ export const get: {
  * const program = Effect.gen(function*() {
  *   yield* echo.execute("hi", { tags: ["demo"] })
  *   const found = yield* Engine.list({ tag: "demo" })
- *   return found.map((summary) => summary.status)
+ *   return found.map((record) => record.status)
  * })
  *
  * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemory))) // => ["completed"]
  * ```
  */
-export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<Summary>, never, Engine> =>
+export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<RunRecord>, never, Engine> =>
   Effect.flatMap(Engine, (engine) => engine.list(filter))
 
 /**

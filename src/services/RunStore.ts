@@ -8,9 +8,10 @@ import * as Schema from "effect/Schema"
 import type { Event } from "../Event.ts"
 import { MemoryStore } from "../internal/memoryStore.ts"
 import { RunStatus } from "../Run.ts"
+import { ReplayMismatch } from "./Engine.ts"
 
 /**
- * What is kept of a run.
+ * What is kept of a run, and what an engine says of an execution in a list.
  *
  * **Example** (Checking a record)
  *
@@ -28,18 +29,24 @@ export const RunRecord = Schema.Struct({
   tags: Schema.Array(Schema.String),
   parentId: Schema.optionalKey(Schema.String),
   startedAt: Schema.Date,
-  settledAt: Schema.optionalKey(Schema.Date)
+  settledAt: Schema.optionalKey(Schema.Date),
+  /** Why a durable run can not go on with the code that is registered. */
+  held: Schema.optionalKey(ReplayMismatch)
 })
 
-/** What is kept of a run. */
+/** What is kept of a run, and what an engine says of an execution in a list. */
 export interface RunRecord extends Schema.Schema.Type<typeof RunRecord> {}
 
-/** Which runs to find; every condition must hold. */
-export interface Query {
+/** Which runs are meant; every condition must hold. */
+export interface Filter {
   readonly workflow?: string | undefined
   readonly status?: RunStatus | ReadonlyArray<RunStatus> | undefined
   readonly tag?: string | undefined
   readonly parentId?: string | undefined
+}
+
+/** Which runs to find, and how many of them. */
+export interface Query extends Filter {
   /** Started at this time or later. */
   readonly startedFrom?: Date | undefined
   /** Started before this time. */

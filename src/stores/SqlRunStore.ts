@@ -13,12 +13,14 @@ import * as SchemaParser from "effect/SchemaParser"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
 import { Event } from "../Event.ts"
-import { type Query, RunNotFound, type RunRecord, RunStore, RunStoreError } from "../services/RunStore.ts"
+import { ReplayMismatch } from "../services/Engine.ts"
+import { type Filter, type Query, RunNotFound, type RunRecord, RunStore, RunStoreError } from "../services/RunStore.ts"
 import { migrate } from "./migrations.ts"
 
 type Operation = RunStoreError["operation"]
 
-interface RecordRow {
+/** The row of a run, as far as its record goes. */
+export interface RecordRow {
   readonly id: string
   readonly workflow: string
   readonly status: RunRecord["status"]
@@ -26,6 +28,7 @@ interface RecordRow {
   readonly parent_id: string | null
   readonly started_at: number | string
   readonly settled_at: number | string | null
+  readonly held: string | null
 }
 
 interface EventRow {
@@ -48,15 +51,41 @@ export const toEvent = (row: EventRow): Event => {
   } as Event
 }
 
-const toRecord = (row: RecordRow): RunRecord => ({
+/** A record from its row. */
+export const toRecord = (row: RecordRow): RunRecord => ({
   id: row.id,
   workflow: row.workflow,
   status: row.status,
   tags: JSON.parse(row.tags),
   ...(row.parent_id === null ? {} : { parentId: row.parent_id }),
   startedAt: new Date(Number(row.started_at)),
-  ...(row.settled_at === null ? {} : { settledAt: new Date(Number(row.settled_at)) })
+  ...(row.settled_at === null ? {} : { settledAt: new Date(Number(row.settled_at)) }),
+  ...(row.held === null ? {} : { held: new ReplayMismatch(JSON.parse(row.held)) })
 })
+
+/** Conditions of SQL, and what stands for their question marks. */
+export interface Conditions {
+  readonly where: Array<string>
+  readonly params: Array<unknown>
+}
+
+/** Which rows of runs are meant. */
+export const conditionsOf = ({ parentId, status, tag, workflow }: Filter): Conditions => {
+  const where: Array<string> = []
+  const params: Array<unknown> = []
+  const and = (condition: string, ...values: ReadonlyArray<unknown>) => {
+    where.push(condition)
+    params.push(...values)
+  }
+  if (workflow !== undefined) and("workflow = ?", workflow)
+  if (status !== undefined) {
+    const statuses = [status].flat()
+    and(statuses.length === 0 ? "1 = 0" : `status IN (${statuses.map(() => "?").join(", ")})`, ...statuses)
+  }
+  if (tag !== undefined) and("id IN (SELECT execution_id FROM baton_tags WHERE tag = ?)", tag)
+  if (parentId !== undefined) and("parent_id = ?", parentId)
+  return { where, params }
+}
 
 const encodeEvent = SchemaParser.encodeUnknownEffect(Schema.toCodecJson(Event))
 
@@ -100,20 +129,21 @@ export const make = Effect.gen(function* () {
 
   const put = (record: RunRecord) =>
     Effect.gen(function* () {
-      const { id, parentId, settledAt, startedAt, status, tags, workflow } = record
+      const { held, id, parentId, settledAt, startedAt, status, tags, workflow } = record
       const given = [
         workflow,
         status,
         JSON.stringify(tags),
         parentId ?? null,
         startedAt.getTime(),
-        settledAt?.getTime() ?? null
+        settledAt?.getTime() ?? null,
+        held === undefined ? null : JSON.stringify({ path: held.path, expected: held.expected, found: held.found })
       ]
       yield* run(
-        `INSERT INTO baton_runs (workflow, status, tags, parent_id, started_at, settled_at, id, root_id, input, options, epoch)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'null', '{}', 'store')
+        `INSERT INTO baton_runs (workflow, status, tags, parent_id, started_at, settled_at, held, id, root_id, input, options, epoch)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'null', '{}', 'store')
          ON CONFLICT (id) DO UPDATE SET workflow = excluded.workflow, status = excluded.status, tags = excluded.tags,
-           parent_id = excluded.parent_id, started_at = excluded.started_at, settled_at = excluded.settled_at`,
+           parent_id = excluded.parent_id, started_at = excluded.started_at, settled_at = excluded.settled_at, held = excluded.held`,
         [...given, id, id]
       )
       yield* run(`DELETE FROM baton_tags WHERE execution_id = ?`, [id])
@@ -141,20 +171,11 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const limit = query.limit ?? 50
       if (!isCount(limit)) return yield* misuse("find", `the limit ${limit} is not a whole number from 1 up`)
-      const where: Array<string> = []
-      const params: Array<unknown> = []
+      const { params, where } = conditionsOf(query)
       const and = (condition: string, ...values: ReadonlyArray<unknown>) => {
         where.push(condition)
         params.push(...values)
       }
-      if (query.workflow !== undefined) and("workflow = ?", query.workflow)
-      if (query.status !== undefined) {
-        const statuses = [query.status].flat()
-        if (statuses.length === 0) return { runs: [] }
-        and(`status IN (${statuses.map(() => "?").join(", ")})`, ...statuses)
-      }
-      if (query.tag !== undefined) and("id IN (SELECT execution_id FROM baton_tags WHERE tag = ?)", query.tag)
-      if (query.parentId !== undefined) and("parent_id = ?", query.parentId)
       if (query.startedFrom !== undefined) and("started_at >= ?", query.startedFrom.getTime())
       if (query.startedBefore !== undefined) and("started_at < ?", query.startedBefore.getTime())
       if (query.cursor !== undefined) {

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Event } from "../Event.ts"
+import { ReplayMismatch } from "../services/Engine.ts"
 import * as RunStore from "../services/RunStore.ts"
 import type { Check } from "./Check.ts"
 import { equal, failsWith, holds } from "./expect.ts"
@@ -52,7 +53,8 @@ const checks: Record<string, (store: Store) => Effect.Effect<void, unknown>> = {
         status: "failed",
         tags: ["a", "b"],
         parentId: "bare",
-        settledAt: new Date("2024-02-29T12:34:56.789Z")
+        settledAt: new Date("2024-02-29T12:34:56.789Z"),
+        held: new ReplayMismatch({ path: "plan", expected: "a number", found: '"two"' })
       })
       yield* store.put(bare)
       yield* store.put(full)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Engine, Execution, RunError, Step, Workflow } from "effect-baton"
+import { Engine, Execution, RunError, RunStore, Step, Workflow } from "effect-baton"
 import { consistent, firstSleep, history, settle, start } from "../support/executions.ts"
 
 const memory = Effect.provide(Engine.layerMemory)
@@ -37,7 +37,8 @@ describe("Engine.layerMemory", () => {
       const b = yield* start(parent, "", { id: "b", tags: ["red"] })
       yield* TestClock.adjust(5)
       yield* start(echo, "", { id: "c" })
-      const ids = (filter?: Engine.Filter) => Effect.map(Engine.list(filter), (all) => all.map((summary) => summary.id))
+      const ids = (filter?: RunStore.Filter) =>
+        Effect.map(Engine.list(filter), (all) => all.map((summary) => summary.id))
       assert.deepStrictEqual(
         (yield* ids()).filter((id) => id.length === 1),
         ["a", "b", "c"]
@@ -56,7 +57,7 @@ describe("Engine.layerMemory", () => {
         startedAt: new Date(0),
         settledAt: new Date(0)
       })
-      assert.isTrue(Schema.is(Engine.Summary)(summary))
+      assert.isTrue(Schema.is(RunStore.RunRecord)(summary))
       yield* b.cancel()
     }).pipe(memory)
   )

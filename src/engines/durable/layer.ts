@@ -8,13 +8,12 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { RunImpl } from "../../internal/run.ts"
-import { Engine, type Filter, ReplayMismatch, type Summary } from "../../services/Engine.ts"
-import { RunStore } from "../../services/RunStore.ts"
+import { Engine } from "../../services/Engine.ts"
+import { type Filter, type RunRecord, RunStore } from "../../services/RunStore.ts"
 import { migrate } from "../../stores/migrations.ts"
 import * as NodeSqlite from "../../stores/NodeSqlite.ts"
 import * as SqlRunStore from "../../stores/SqlRunStore.ts"
-import { parse } from "./codec.ts"
-import { DurableEngine, type RunRow, type Settings } from "./engine.ts"
+import { DurableEngine, type Settings } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
 import { own } from "./ownerFile.ts"
 import { type Placement, type SharingOptions, sharding, shared, single } from "./placement.ts"
@@ -23,48 +22,18 @@ import { realSleep } from "./writer.ts"
 /** The engine itself, for tests that crash it and for benchmarks. */
 export class Durable extends Context.Service<Durable, DurableEngine>()("effect-baton/engines/Durable") {}
 
-const list = (engine: DurableEngine, filter: Filter): Effect.Effect<ReadonlyArray<Summary>> => {
-  const where: Array<string> = []
-  const params: Array<unknown> = []
-  if (filter.workflow !== undefined) {
-    where.push("workflow = ?")
-    params.push(filter.workflow)
-  }
-  if (filter.status !== undefined) {
-    const statuses = [filter.status].flat()
-    if (statuses.length === 0) return Effect.succeed([])
-    where.push(`status IN (${statuses.map(() => "?").join(", ")})`)
-    params.push(...statuses)
-  }
-  if (filter.tag !== undefined) {
-    where.push("id IN (SELECT execution_id FROM baton_tags WHERE tag = ?)")
-    params.push(filter.tag)
-  }
-  if (filter.parentId !== undefined) {
-    where.push("parent_id = ?")
-    params.push(filter.parentId)
-  }
+const list = (engine: DurableEngine, filter: Filter): Effect.Effect<ReadonlyArray<RunRecord>> => {
+  const { params, where } = SqlRunStore.conditionsOf(filter)
   const conditions = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`
   const flushed = Effect.suspend(() => engine.writer.drained)
   return Effect.map(
     Effect.andThen(
       flushed,
-      engine.query<RunRow>(`SELECT * FROM baton_runs ${conditions} ORDER BY started_at, id`, params)
+      engine.query<SqlRunStore.RecordRow>(`SELECT * FROM baton_runs ${conditions} ORDER BY started_at, id`, params)
     ),
-    (rows) => rows.map(toSummary)
+    (rows) => rows.map(SqlRunStore.toRecord)
   )
 }
-
-const toSummary = (row: RunRow): Summary => ({
-  id: row.id,
-  workflow: row.workflow,
-  status: row.status,
-  tags: parse(row.tags),
-  ...(row.parent_id === null ? {} : { parentId: row.parent_id }),
-  startedAt: new Date(Number(row.started_at)),
-  ...(row.settled_at === null ? {} : { settledAt: new Date(Number(row.settled_at)) }),
-  ...(row.held === null ? {} : { held: new ReplayMismatch(parse(row.held)) })
-})
 
 /** The engine of a process, under a name that no other has. */
 export const makeEngine = (settings: Settings, name: string, placement: Placement) =>

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import * as Execution from "../../Execution.ts"
 import * as Step from "../../Step.ts"
 import * as Engine from "../../services/Engine.ts"
+import type * as RunStore from "../../services/RunStore.ts"
 import * as Workflow from "../../Workflow.ts"
 import { describeExit, equal, failsWith, holds } from "../expect.ts"
 import {
@@ -279,7 +280,7 @@ export const lifecycle: Checks = {
       yield* opened(yield* Engine.get("c"))
       yield* kit.pass("5 millis")
       yield* Effect.exit((yield* start(broken, "", { id: "d", tags: ["xy"] })).result)
-      const listed = (filter: Engine.Filter | undefined, expected: ReadonlyArray<string>) =>
+      const listed = (filter: RunStore.Filter | undefined, expected: ReadonlyArray<string>) =>
         Effect.flatMap(Engine.list(filter), (found) =>
           equal(
             `executions that fit ${JSON.stringify(filter)}`,
