@@ -6,8 +6,8 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Telemetry from "effect/ai/Telemetry"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type { ExecutionImpl } from "../internal/execution.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
-import type { Host } from "../internal/host.ts"
 import { instrumentDecisions } from "./DecisionCall.ts"
 import { type About, Call, inBodies, keys, type Part, type Registry, standIns, withAbout } from "./ModelCall.ts"
 
@@ -50,8 +50,8 @@ export const instrumentServices = (services: Map<string, unknown>): void => {
 }
 
 /**
- * Calls of models that were provided inside a body, and so are not wrapped: `effect/ai` shows the answer of each to the
- * span transformer of its context.
+ * Calls of models that somebody kept from outside of a body, and so are not wrapped: `effect/ai` shows the answer of each
+ * to the span transformer of its context.
  */
 const watchers = new WeakMap<Telemetry.SpanTransformer, Telemetry.SpanTransformer>()
 
@@ -76,7 +76,7 @@ const makeWatcher = (given: Telemetry.SpanTransformer | undefined): Telemetry.Sp
 
 const watcher = makeWatcher(undefined)
 
-const warned = new WeakSet<Host>()
+const warned = new WeakSet<ExecutionImpl>()
 
 const calledOutside = (fiber: Fiber.Fiber<any, any>, frame: Frame, response: ReadonlyArray<Part>): void => {
   const about = {
@@ -86,14 +86,15 @@ const calledOutside = (fiber: Fiber.Fiber<any, any>, frame: Frame, response: Rea
   const call = Call.begin(fiber, frame, about)
   call.sawAll(response.filter((part) => part.type !== "text-delta"))
   call.end()
-  const { host } = frame.execution
-  if (warned.has(host)) return
-  warned.add(host)
-  frame.execution.fork(
+  const { execution, path } = frame
+  if (warned.has(execution)) return
+  warned.add(execution)
+  const again = execution.journal !== undefined && !frame.inStep ? ", and made again whenever the body is replayed" : ""
+  execution.fork(
     Effect.logWarning(
-      `A model that was provided inside the body of ${frame.execution.workflow} was called: such calls are counted ` +
-        "when they have answered, but not stopped by a budget, and failed ones are not seen; provide the model to " +
-        "the engine's caller, name it in Models.layer, or wrap it with Models.instrumented"
+      `A model call ${path === "" ? "" : `at "${path}" `}of ${execution.workflow} is not seen by Baton before it is answered: ` +
+        `it is counted, but not stopped by a budget${again}. Whoever calls the model kept it from outside of the body: ` +
+        "get it as LanguageModel where it is called, name it in Models.layer, or wrap its layer with Models.instrumented"
     )
   )
 }

@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import { Count, checker, DurationInput } from "../internal/schema.ts"
 import { RetryConfig } from "../Retry.ts"
 import * as AiSdk from "./AiSdk.ts"
-import { type About, withAbout } from "./ModelCall.ts"
+import { type About, inBodies, withAbout } from "./ModelCall.ts"
 import { type Limits, limit } from "./ModelLimits.ts"
 import { Models } from "./ModelRegistry.ts"
 import { instrumentModels } from "./ModelServices.ts"
@@ -132,7 +132,8 @@ export const layer = <const Entries extends Readonly<Record<string, Entry>>>(
       const rateLimiter = yield* sharedRateLimiter
       for (const [id, entry] of Object.entries(entries)) {
         const model = build(id, toConfig(entry), rateLimiter)
-        models.set(id, yield* Effect.provideService(model, Models, { models }))
+        // Services that keep a model for later keep one that knows the bodies it is called in.
+        models.set(id, inBodies(yield* Effect.provideService(model, Models, { models })))
       }
       const id = options.default ?? Object.keys(entries)[0]
       const model = models.get(id)
@@ -238,20 +239,21 @@ export interface Told {
 }
 
 /**
- * The layer with its models wrapped, so that calls are counted and checked against the budget although it is provided
- * inside a body; and the way to give a price to a model that stands in no `Models.layer`.
+ * The layer with its models wrapped, so that calls are counted, checked against the budget and recorded although whoever
+ * calls them got the model outside of a body; and the way to give a price to a model that stands in no `Models.layer`.
  *
  * **Details**
  *
- * Models in the context of the one who starts a run, and those of `Models.layer`, are wrapped already; wrapping twice
- * changes nothing. Outside of executions it makes no difference. It holds for a `LanguageModel` and for a
+ * What asks for `LanguageModel` inside a body gets it wrapped, whoever provided it, and so are the models of
+ * `Models.layer`. What needs this is a service that took its model when its own layer was built; wrapping twice changes
+ * nothing. Outside of executions it makes no difference. It holds for a `LanguageModel` and for a
  * `DecisionModel`, whose calls count like any other.
  *
  * **Gotchas**
  *
- * A `LanguageModel` that is provided inside a body without this is told and counted after it has answered, with a
- * warning, but a budget does not stop it, and its failed calls are not seen; a `DecisionModel` is not seen at all. To
- * that end the context of a body has a span transformer of `effect/ai`; it calls the one in the context of the starter,
+ * The calls of a `LanguageModel` that was not wrapped when somebody took it are told and counted after they were
+ * answered, with a warning, but a budget does not stop them, failed ones are not seen, and a durable engine makes them again
+ * whenever the body is replayed; a `DecisionModel` that is provided inside a body is not seen at all. To that end the context of a body has a span transformer of `effect/ai`; it calls the one in the context of the starter,
  * but hides one that only a model was built with.
  *
  * A `LanguageModel` of your own that calls a wrapped one is a call of its own, beside the one it makes. Of a decision

@@ -536,31 +536,57 @@ describe("a model provided inside a body", () => {
     }).pipe(engine)
   )
 
-  it.effect("is told after it answered when it is not, with one warning", () =>
+  it.effect("is counted like any other when its layer is not, too", () =>
+    Effect.gen(function* () {
+      const messages: Array<string> = []
+      const { asked, model } = yield* script(says("ok", 10, 1))
+      const workflow = Workflow.make("inside", {
+        error: AiError.AiError,
+        run: (prompt) =>
+          Effect.andThen(say(prompt), say(prompt)).pipe(
+            Effect.provide(Model.make("acme", "small", Layer.succeed(LanguageModel.LanguageModel, model)))
+          )
+      })
+      const execution = yield* start(workflow, "x", { budget: { modelCalls: 1 } }).pipe(logged(messages))
+      assert.strictEqual((yield* Effect.flip(execution.result))._tag, "BudgetExceeded")
+      assert.strictEqual(asked.length, 1)
+      assert.deepStrictEqual(
+        calls(execution).map((event) => [event.model, event.inputTokens]),
+        [["acme/small", 10]]
+      )
+      assert.deepStrictEqual(messages, [])
+    }).pipe(engine)
+  )
+
+  it.effect("that a service took outside is told after it answered, with one warning a run", () =>
     Effect.gen(function* () {
       const messages: Array<string> = []
       const { model } = yield* script(says("ok", 10, 1), [[delta("ok"), finish(10, 1)]])
       const workflow = Workflow.make("inside", {
         run: (prompt) =>
-          say(prompt).pipe(
-            Effect.tap(Stream.runDrain(LanguageModel.streamText({ prompt }))),
-            Effect.provide(Model.make("acme", "small", Layer.succeed(LanguageModel.LanguageModel, model))),
+          model.generateText({ prompt }).pipe(
+            Effect.tap(Stream.runDrain(model.streamText({ prompt }))),
+            Effect.map((response) => response.text),
+            Effect.provideService(Model.ModelName, "small"),
+            Effect.provideService(Model.ProviderName, "acme"),
             Effect.orDie
           )
       })
-      const execution = yield* start(workflow, "x").pipe(logged(messages))
-      yield* execution.result
-      yield* settle
-      assert.deepStrictEqual(
-        calls(execution).map((event) => [event.model, event.inputTokens]),
-        [
-          ["acme/small", 10],
-          ["acme/small", 10]
-        ]
-      )
-      assert.strictEqual((yield* execution.usage).modelCalls, 2)
+      for (const id of ["1", "2"]) {
+        const execution = yield* start(workflow, "x", { id }).pipe(logged(messages))
+        yield* execution.result
+        yield* settle
+        assert.deepStrictEqual(
+          calls(execution).map((event) => [event.model, event.inputTokens]),
+          [
+            ["acme/small", 10],
+            ["acme/small", 10]
+          ]
+        )
+        assert.strictEqual((yield* execution.usage).modelCalls, 2)
+      }
       const warnings = messages.filter((message) => message.startsWith("Warn"))
-      assert.strictEqual(warnings.length, 1)
+      assert.strictEqual(warnings.length, 2)
       assert.include(warnings[0], "Models.instrumented")
     }).pipe(engine)
   )
