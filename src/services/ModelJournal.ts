@@ -24,7 +24,7 @@ import { masked } from "../internal/masked.ts"
 import { aboutOf, CurrentRecording, keys, Recording } from "./ModelCall.ts"
 import * as Recall from "./ModelRecall.ts"
 import { canonical, describe, type ModelRequest } from "./ModelRequest.ts"
-import { type Ended, type ToolCodec, withSteps } from "./ModelTools.ts"
+import { type ToolCodec, withSteps } from "./ModelTools.ts"
 import { generate, stream, wrap } from "./ModelWrapper.ts"
 
 /** What the caller's half of a call knows, for the provider's half. */
@@ -249,33 +249,54 @@ const streamed = (
 // Tools
 // -----------------------------------------------------------------------------
 
-const codecs = new WeakMap<Tool.Any, ReturnType<ToolCodec["codec"]>>()
+interface ToolSchemas {
+  readonly success: Schema.Codec<unknown>
+  readonly failure: Schema.Codec<unknown>
+  readonly failureJson: Schema.Codec<unknown>
+  readonly step: ReturnType<ToolCodec["codec"]>
+}
+
+const toolSchemas = new WeakMap<Tool.Any, ToolSchemas>()
+
+const schemasOf = (tool: Tool.Any): ToolSchemas => {
+  let known = toolSchemas.get(tool)
+  if (known === undefined) {
+    const success = tool.successSchema as any as Schema.Codec<unknown>
+    const failure = Tool.failureResultSchema(tool) as any as Schema.Codec<unknown>
+    const output = Schema.Union([
+      Schema.Struct({ isFailure: Schema.Literal(false), result: success }),
+      Schema.Struct({
+        isFailure: Schema.Literal(true),
+        result: Schema.Json,
+        failureOrigin: Schema.optionalKey(Schema.Json)
+      })
+    ])
+    const failureJson = Schema.toCodecJson(failure) as Schema.Codec<unknown>
+    toolSchemas.set(tool, (known = { success, failure, failureJson, step: { output, error: failure } }))
+  }
+  return known
+}
 
 const toolCodec: ToolCodec = {
-  codec: (tool) => {
-    let codec = codecs.get(tool)
-    if (codec === undefined) {
-      const failure = Tool.failureResultSchema(tool) as any as Schema.Codec<unknown>
-      const output = Schema.Union([
-        Schema.Struct({ isFailure: Schema.Literal(false), result: tool.successSchema as any as Schema.Codec<unknown> }),
-        Schema.Struct({
-          isFailure: Schema.Literal(true),
-          result: failure,
-          failureOrigin: Schema.optionalKey(Schema.String)
-        })
-      ])
-      codecs.set(tool, (codec = { output, error: failure }))
-    }
-    return codec
+  codec: (tool) => schemasOf(tool).step,
+  store: (tool, { failureOrigin, isFailure, result }) => {
+    if (!isFailure) return Effect.succeed({ isFailure, result })
+    // Errors of models may have secrets in their headers.
+    const json = Effect.orDie(Schema.encodeUnknownEffect(schemasOf(tool).failureJson)(masked(result)))
+    return Effect.map(json, (result) => ({
+      isFailure,
+      result,
+      ...(failureOrigin === undefined ? undefined : { failureOrigin })
+    }))
   },
-  restore: (tool, ended: Ended) => {
-    const { isFailure, result } = ended
-    const schema = (isFailure ? Tool.failureResultSchema(tool) : tool.successSchema) as any as Schema.Codec<unknown>
-    return Effect.map(Effect.orDie(Schema.encodeUnknownEffect(schema)(result)), (encodedResult) => ({
-      ...ended,
-      preliminary: false,
-      encodedResult,
-      ...(isFailure || tool.toModelOutput === undefined ? undefined : { modelOutput: tool.toModelOutput(result) })
-    })) as Effect.Effect<Tool.HandlerResult<any>>
+  restore: (tool, stored) => {
+    const { failure, failureJson, success } = schemasOf(tool)
+    const { isFailure } = stored
+    return Effect.gen(function* () {
+      const result = isFailure ? yield* Schema.decodeUnknownEffect(failureJson)(stored.result) : stored.result
+      const encodedResult = yield* Schema.encodeUnknownEffect(isFailure ? failure : success)(result)
+      const modelOutput = isFailure ? undefined : tool.toModelOutput?.(result)
+      return { ...stored, result, preliminary: false, encodedResult, ...(modelOutput && { modelOutput }) }
+    }).pipe(Effect.orDie)
   }
 }

@@ -12,14 +12,12 @@ import type { CallOptions } from "./ModelWrapper.ts"
 
 type Result = Tool.HandlerResult<any>
 
-/** How a tool's call ended, as far as it is recorded. */
-export type Ended = Pick<Result, "result" | "isFailure" | "failureOrigin">
-
 /** How results of tools are recorded. */
 export interface ToolCodec {
   readonly codec: (tool: Tool.Any) => StepCodec
-  /** The result that a handler would have given. */
-  readonly restore: (tool: Tool.Any, ended: Ended) => Effect.Effect<Result>
+  /** What is recorded of a result, and the result of that. */
+  readonly store: (tool: Tool.Any, result: Result) => Effect.Effect<unknown>
+  readonly restore: (tool: Tool.Any, stored: any) => Effect.Effect<Result>
 }
 
 /** The options with a toolkit whose handlers run as steps. */
@@ -63,11 +61,9 @@ const inStep = (
         last = result
         return Effect.void
       }),
-      (): Effect.Effect<Ended> => {
+      (): Effect.Effect<unknown> => {
         if (last === undefined) return Effect.die(new Error(`The tool "${tool.name}" ended without a result`))
-        if (toolCodec === undefined) return Effect.succeed(last)
-        const { failureOrigin, isFailure, result } = last
-        return Effect.succeed({ result, isFailure, ...(failureOrigin === undefined ? undefined : { failureOrigin }) })
+        return toolCodec === undefined ? Effect.succeed(last) : toolCodec.store(tool, last)
       }
     )
     const name = `tool/${tool.name}`

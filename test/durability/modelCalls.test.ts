@@ -1,123 +1,320 @@
-// Model calls that bodies make themselves, outside of steps: each is made once, whenever the process dies.
+// Model calls that bodies make themselves, outside of steps: what is recorded of them is not asked again, whenever the
+// process dies. The model's own log of what it was asked proves it.
+import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema, Stream } from "effect"
-import { Chat, LanguageModel, type Response } from "effect/ai"
-import { type Event, Workflow } from "effect-baton"
+import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { AiError, Chat, LanguageModel, type Response, Tool, Toolkit } from "effect/ai"
+import { type Engine, type Event, Execution, Models, Step, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
-import { finish } from "../support/models.ts"
+import { down, finish } from "../support/models.ts"
 
-type Strike = "before" | "after" | undefined
-
-/** A model that says how often it was asked, and keeps what was asked of it. */
-const counting = () => {
-  const asked: Array<string> = []
-  const textOf = (options: LanguageModel.ProviderOptions) =>
-    JSON.stringify(options.prompt.content.map((message) => message.content))
-  const answer = (options: LanguageModel.ProviderOptions) => {
-    const prompt = textOf(options)
-    asked.push(prompt)
-    return options.responseFormat.type === "json" ? `{"n":${prompt.length}}` : `answer ${prompt.length}`
-  }
-  const make = LanguageModel.make({
-    generateText: (options) =>
-      Effect.sync((): Array<Response.PartEncoded> => [{ type: "text", text: answer(options) }, finish(10, 1)]),
-    streamText: (options) =>
-      Stream.suspend(() =>
-        Stream.fromIterable<Response.StreamPartEncoded>(
-          [
-            { type: "text-start", id: "1" },
-            ...answer(options)
-              .split(" ")
-              .map((delta) => ({ type: "text-delta" as const, id: "1", delta })),
-            { type: "text-end", id: "1" },
-            finish(10, 1)
-          ],
-          { chunkSize: 1 }
-        )
-      )
-  })
-  return { asked, layer: Layer.effect(LanguageModel.LanguageModel, make) }
+/** What was asked: the last thing that was said, in words. */
+const said = ({ prompt, responseFormat }: LanguageModel.ProviderOptions): string => {
+  const { content, role } = prompt.content.at(-1)!
+  const parts = typeof content === "string" ? [content] : content.map((part: any) => part.text ?? part.result)
+  return `${role === "user" ? "" : `${role}: `}${parts.join()}${responseFormat.type === "json" ? " (json)" : ""}`
 }
 
-const N = Schema.Struct({ n: Schema.Int })
+/** What a provider does with a request, other than to repeat it in capitals. */
+type Behaviour = (asked: string, n: number) => AiError.AiError | ReadonlyArray<Response.PartEncoded> | undefined
 
-const calls = Workflow.make("calls", {
-  output: Schema.Unknown,
-  run: (topic) =>
+/** A provider that keeps a log. Each of its answers has the number of its line in it. */
+class Provider {
+  readonly log: Array<string> = []
+  private readonly behaviour: Behaviour
+
+  constructor(behaviour: Behaviour = () => undefined) {
+    this.behaviour = behaviour
+  }
+
+  private answer(options: LanguageModel.ProviderOptions): AiError.AiError | ReadonlyArray<Response.PartEncoded> {
+    const asked = said(options)
+    const n = this.log.push(asked)
+    const text = options.responseFormat.type === "json" ? JSON.stringify({ n: asked.length }) : asked.toUpperCase()
+    const parts = this.behaviour(asked, this.log.filter((line) => line === asked).length) ?? [{ type: "text", text }]
+    if (AiError.isAiError(parts)) return parts
+    return [
+      { type: "response-metadata", id: `line ${n}.`, modelId: "loud", timestamp: undefined },
+      ...parts,
+      finish(10, 1, { reason: parts.some((part) => part.type === "tool-call") ? "tool-calls" : "stop" })
+    ]
+  }
+
+  readonly layer = Layer.effect(
+    LanguageModel.LanguageModel,
+    LanguageModel.make({
+      generateText: (options) =>
+        Effect.suspend(() => {
+          const answer = this.answer(options)
+          return AiError.isAiError(answer) ? Effect.fail(answer) : Effect.succeed([...answer])
+        }),
+      streamText: (options) =>
+        Stream.suspend(() => {
+          const answer = this.answer(options)
+          if (AiError.isAiError(answer)) return Stream.fail(answer)
+          const parts = answer.flatMap((part): ReadonlyArray<any> => {
+            if (part.type !== "text") return [part]
+            const deltas = part.text.split(/(?= )/).map((delta) => ({ type: "text-delta", id: "1", delta }))
+            return [{ type: "text-start", id: "1" }, ...deltas, { type: "text-end", id: "1" }]
+          })
+          return Stream.fromIterable<Response.StreamPartEncoded>(parts, { chunkSize: 1 })
+        })
+    })
+  )
+}
+
+const shape = ({ sequence: _, time: __, ...event }: Event.Event) =>
+  JSON.stringify(event, (key, value) => (key === "durationMillis" ? undefined : value))
+
+const query = (file: string, sql: string): ReadonlyArray<string> => {
+  const db = new DatabaseSync(file)
+  try {
+    return db
+      .prepare(sql)
+      .all()
+      .map(({ result }) => String(result))
+  } finally {
+    db.close()
+  }
+}
+
+/** The lines of the provider's log whose answers are recorded. */
+const recordedLines = (file: string, log: ReadonlyArray<string>): ReadonlyArray<string> =>
+  query(file, `SELECT result FROM baton_events WHERE result IS NOT NULL`).flatMap((result) =>
+    [...result.matchAll(/"line (\d+)\."/g)].map(([, n]) => log[Number(n) - 1])
+  )
+
+/** How many model calls are recorded. */
+const modelEnds = (file: string): number =>
+  query(file, `SELECT result FROM baton_events WHERE tag = 'ModelCalled' AND result IS NOT NULL`).length
+
+const counts = (lines: ReadonlyArray<string>): Record<string, number> => {
+  const counts: Record<string, number> = {}
+  for (const line of lines) counts[line] = (counts[line] ?? 0) + 1
+  return counts
+}
+
+interface Options {
+  readonly behaviour?: Behaviour
+  /** Provided to the caller of the engine; default: the provider's own layer. */
+  readonly layer?: (provider: Provider) => Layer.Layer<any>
+  readonly during?: (execution: Execution.Execution<any, any>) => Effect.Effect<unknown, unknown>
+  readonly ordered?: false
+  /** How many calls there are where the provider answers by how often it was asked; then only these are counted. */
+  readonly calls?: number
+}
+
+/** Answers whatever is asked. */
+const agreeing = (execution: Execution.Execution<any, any>) =>
+  Effect.gen(function* () {
+    for (const { id } of yield* execution.requests) yield* Effect.ignore(execution.approve(id, { by: "ada" }))
+    yield* Effect.sleep(2)
+  }).pipe(Effect.forever)
+
+/** One run that dies at one write, and goes on. */
+const life = (
+  workflow: (provider: Provider) => Workflow.Workflow<string, any, any, any>,
+  { behaviour, during, layer = ({ layer }) => layer, ordered }: Options,
+  strike: (n: number) => "before" | "after" | undefined
+) =>
+  Effect.scoped(
     Effect.gen(function* () {
-      const text = (yield* LanguageModel.generateText({ prompt: `text ${topic}` })).text
-      const object = (yield* LanguageModel.generateObject({ prompt: "object", schema: N })).value
-      const stream = yield* LanguageModel.streamText({ prompt: "stream" }).pipe(
-        Stream.filter((part) => part.type === "text-delta"),
-        Stream.runFold(
-          () => "",
-          (text, part) => text + part.delta
-        )
-      )
-      const chat = yield* Chat.fromPrompt("chat")
-      const first = (yield* chat.generateText({ prompt: "one" })).text
-      const second = (yield* chat.generateText({ prompt: "two" })).text
-      const same = yield* Effect.forEach([1, 2], () => LanguageModel.generateText({ prompt: "same" }), {
-        concurrency: 2
-      })
-      return [text, object, stream, first, second, same.map((response) => response.text)]
-    }).pipe(Effect.orDie)
-})
+      const provider = new Provider(behaviour)
+      const file = yield* temporaryFile
+      const program = Effect.gen(function* () {
+        const execution = yield* (yield* workflow(provider).run("x", { id: "r" })).start
+        yield* during === undefined
+          ? execution.exit
+          : Effect.raceFirst(execution.exit, Effect.andThen(during(execution), Effect.never))
+        const events = (yield* Stream.runCollect(execution.events)).map(shape)
+        const { costUsd: _, ...usage } = yield* execution.usage
+        // How often a run waits depends on how fast it is answered.
+        const settled = events.filter((event) => !event.includes("awaiting")).sort()
+        return { exit: yield* execution.exit, usage, events: ordered === false ? settled : events }
+      }).pipe(Effect.provide(layer(provider)), Effect.orDie) as Effect.Effect<any, never, Engine.Engine>
+      const first = yield* live(file, {}, strike, program)
+      const before = counts(provider.log)
+      const atCrash = provider.log.length
+      const recorded = counts(recordedLines(file, provider.log))
+      const ended = modelEnds(file)
+      const { result } = first.crashed ? yield* live(file, {}, undefined, program) : first
+      const lost: Record<string, number> = {}
+      for (const line in before) lost[line] = before[line] - (recorded[line] ?? 0)
+      const again = provider.log.length - atCrash
+      return {
+        ...result,
+        asked: counts(provider.log),
+        lost,
+        again,
+        recorded: ended,
+        writes: first.writes,
+        crashed: first.crashed
+      }
+    })
+  )
 
-/** Lets a workflow run, dies at a write, and goes on; what the model was asked again and what came of it is compared. */
 const survives = (
   name: string,
-  workflow: Workflow.Workflow<string, any, any, any>,
-  options: { readonly skip?: number } = {}
+  workflow: (provider: Provider) => Workflow.Workflow<string, any, any, any>,
+  options: Options = {}
 ) =>
   it.live(
-    `${name}: each is made once, whatever the write at which the process dies (D1)`,
+    name,
     () =>
       Effect.gen(function* () {
-        const life = (strike: (n: number) => Strike) =>
-          Effect.scoped(
-            Effect.gen(function* () {
-              const { asked, layer } = counting()
-              const file = yield* temporaryFile
-              const program = Effect.gen(function* () {
-                const execution = yield* (yield* workflow.run("x", { id: "r" })).start
-                const exit = yield* execution.exit
-                const events = yield* Stream.runCollect(execution.events)
-                return { exit, usage: yield* execution.usage, events: events.map(shape) }
-              }).pipe(Effect.provide(layer))
-              const first = yield* live(file, {}, strike, program)
-              const atCrash = asked.length
-              const { result } = first.crashed ? yield* live(file, {}, undefined, program) : first
-              return { ...result!, asked, atCrash, crashed: first.crashed, writes: first.writes }
-            })
-          )
-        const whole = yield* life(() => undefined)
+        const whole = yield* life(workflow, options, () => undefined)
+        assert.strictEqual(whole.exit._tag, "Success", String(whole.exit))
         for (let write = 1; write <= whole.writes; write++) {
           for (const when of ["before", "after"] as const) {
-            const { asked, atCrash, ...rest } = yield* life((n) => (n === write ? when : undefined))
             const at = `${when} write ${write}`
-            assert.deepStrictEqual(rest.exit, whole.exit, at)
-            assert.deepStrictEqual(rest.events, whole.events, at)
-            assert.deepStrictEqual(rest.usage, whole.usage, at)
-            // Only what was in flight is asked again.
-            const again = asked.slice(atCrash)
-            const twice = asked.slice(0, atCrash).filter((prompt) => again.includes(prompt))
-            if (when === "after")
-              assert.deepStrictEqual(
-                twice.filter((prompt) => !prompt.includes("same")),
-                [],
-                at
-              )
-            assert.isAtMost(asked.length, whole.asked.length + (options.skip ?? 1), at)
+            const { again, asked, crashed, events, exit, lost, recorded, usage } = yield* life(
+              workflow,
+              options,
+              (n) => (n === write ? when : undefined)
+            )
+            assert.deepStrictEqual(exit, whole.exit, at)
+            if (options.calls !== undefined) {
+              // A call is asked for twice at most.
+              if (crashed) assert.isAtMost(again, 2 * (options.calls - recorded), at)
+              continue
+            }
+            assert.deepStrictEqual(events, whole.events, at)
+            assert.deepStrictEqual(usage, whole.usage, at)
+            if (!crashed) continue
+            const expected: Record<string, number> = {}
+            for (const line in whole.asked) expected[line] = whole.asked[line] + (lost[line] ?? 0)
+            assert.deepStrictEqual(asked, expected, at)
           }
         }
       }),
     120_000
   )
 
-const shape = ({ sequence: _, time: __, ...event }: Event.Event) =>
-  JSON.stringify(event, (key, value) => (key === "durationMillis" ? undefined : value))
+const say = (prompt: string) => Effect.map(LanguageModel.generateText({ prompt }), ({ text }) => text)
 
-describe("model calls of a body", () => {
-  survives("of all kinds", calls, { skip: 2 })
+const body = (run: (input: string) => Effect.Effect<unknown, any, any>) =>
+  Workflow.make("body", { output: Schema.Unknown, run: (input: string) => Effect.orDie(run(input)) })
+
+const deltas = (prompt: string) =>
+  LanguageModel.streamText({ prompt }).pipe(
+    Stream.flatMap((part) => (part.type === "text-delta" ? Stream.succeed(part.delta) : Stream.empty))
+  )
+
+const Refund = Tool.make("refund", {
+  parameters: Schema.Struct({ euros: Schema.Finite }),
+  success: Schema.Struct({ receipt: Schema.Int, at: Schema.Date }),
+  failure: Schema.String
+})
+const toolkit = Toolkit.make(Refund)
+
+/** Asks for two refunds, in answer to a user. */
+const refunding: Behaviour = (asked) =>
+  asked.startsWith("tool")
+    ? undefined
+    : [1, 2].map((n) => ({ type: "tool-call", id: `call-${n}`, name: "refund", params: { euros: n } }))
+
+describe("after a crash at any write, no recorded answer is asked for again (D1)", () => {
+  survives("texts, objects, streams, chats, and equal calls side by side", () =>
+    body((topic) =>
+      Effect.gen(function* () {
+        const text = yield* say(`text ${topic}`)
+        const object = yield* LanguageModel.generateObject({
+          prompt: "object",
+          schema: Schema.Struct({ n: Schema.Int })
+        })
+        const stream = yield* Stream.runCollect(deltas("a stream of words"))
+        const chat = yield* Chat.fromPrompt("chat")
+        const first = yield* chat.generateText({ prompt: "one" })
+        const second = yield* chat.generateText({ prompt: "two" })
+        const same = yield* Effect.all([say("same"), say("same"), say("other")], { concurrency: 3 })
+        return [text, object.value, stream, first.text, second.text, same]
+      })
+    )
+  )
+
+  survives(
+    "a toolkit whose tools ask a person and run steps, and a chat that goes on from there",
+    () =>
+      body(() =>
+        Effect.gen(function* () {
+          let receipts = 0
+          const handlers = toolkit.toLayer({
+            refund: ({ euros }) =>
+              Effect.gen(function* () {
+                const { approved } = yield* Execution.waitForApproval(`Refund ${euros}?`)
+                if (!approved) return yield* Effect.fail("no")
+                const receipt = yield* Step.make("pay", { run: Effect.sync(() => 7 * euros + 0 * ++receipts) })
+                return { receipt, at: new Date(receipt) }
+              }).pipe(Effect.catchTag(["BudgetExceeded", "InvalidOptions"], Effect.die)) as Effect.Effect<any, string>
+          })
+          return yield* Effect.gen(function* () {
+            const chat = yield* Chat.empty
+            const first = yield* chat.generateText({ prompt: "refund me", toolkit })
+            const second = yield* chat.generateText({ prompt: [] })
+            return [first.toolResults.map(({ result }) => (result as any).at.getTime()), second.text]
+          }).pipe(Effect.provide(handlers))
+        })
+      ),
+    { behaviour: refunding, during: agreeing, ordered: false }
+  )
+
+  survives("a model of a layer that is provided inside of the body, or to the workflow", ({ layer }) =>
+    body(() =>
+      Effect.gen(function* () {
+        const inside = yield* Effect.all([say("one"), Stream.runCollect(deltas("two words"))]).pipe(
+          Effect.provide(layer)
+        )
+        const service = yield* Effect.provideServiceEffect(
+          say("three"),
+          LanguageModel.LanguageModel,
+          Effect.provide(LanguageModel.LanguageModel, layer)
+        )
+        return [inside, service]
+      })
+    ).pipe(Workflow.provide(layer))
+  )
+
+  class Summary extends Context.Service<Summary, { readonly of: (text: string) => Effect.Effect<string, any> }>()(
+    "Summary"
+  ) {}
+  survives(
+    "a model that a service took when it was made",
+    () => body(() => Effect.flatMap(Summary, (summary) => Effect.all([summary.of("one"), summary.of("two")]))),
+    {
+      layer: ({ layer }) =>
+        Layer.effect(
+          Summary,
+          Effect.map(LanguageModel.LanguageModel, (model) => ({
+            of: (prompt) => Effect.map(model.generateText({ prompt }), ({ text }) => text)
+          }))
+        ).pipe(Layer.provide(Models.instrumented(layer)))
+    }
+  )
+
+  survives(
+    "calls with retries and limits of their own, and those that fail in the end",
+    () =>
+      body(() =>
+        Effect.gen(function* () {
+          const retried = yield* say("fails once")
+          yield* Effect.sleep("3 millis")
+          const failed = yield* Effect.flip(say("fails"))
+          const caught = yield* Effect.catchTag(say("fails"), "AiError", () => say("fallback"))
+          return [retried, (failed as AiError.AiError).reason._tag, caught]
+        })
+      ),
+    {
+      calls: 4,
+      behaviour: (asked, n) => (asked === "fails" || (asked === "fails once" && n % 2 === 1) ? down : undefined),
+      layer: ({ layer }) =>
+        Models.layer({
+          m: {
+            model: layer,
+            concurrency: 2,
+            rateLimit: { limit: 1, window: "3 millis" },
+            retry: { attempts: 1, delay: "1 millis" }
+          }
+        }) as Layer.Layer<any>
+    }
+  )
 })
