@@ -4,9 +4,15 @@
 import * as Schema from "effect/Schema"
 import { Amount, Count } from "./internal/schema.ts"
 
-/** Limits of one run, shared by its retries, its inner calls and its children. */
+/**
+ * Limits of one run, shared by its retries, its inner calls, its patterns and agents, and its children.
+ *
+ * A call counts before it is made; its tokens and cost when it has ended, so calls that are under way together can pass
+ * those limits by what they use. A call whose provider tells no usage has no tokens and no cost: it is a model call all the
+ * same, and where only tokens or cost are limited a warning in the log says that nothing will stop it.
+ */
 export interface Budget {
-  /** Most calls to a language model. Default: no limit. */
+  /** Most calls to a language model, or a decision model. Default: no limit. */
   readonly modelCalls?: number | undefined
   /** Most tokens, input and output together. Default: no limit. */
   readonly tokens?: number | undefined

@@ -202,6 +202,8 @@ export class Call {
     execution.countTokens(fields)
     if (this.recording === undefined) execution.append(Tag.ModelCalled, this.frame, fields)
     else this.recording.tried(fields, this.deltas?.told ?? 0)
+    const isUncounted = this.finishReason !== undefined && this.tokens.input + this.tokens.output === 0
+    if (isUncounted && !this.recalled) warnUncounted(this.frame, this.model)
   }
 
   private get model(): string {
@@ -244,6 +246,26 @@ export class Call {
     this.responseModel = modelId
     if (usage !== undefined) this.tokens = tokensOfDecision(usage as DecisionModel.DecisionUsage)
   }
+}
+
+const warned = new WeakSet<object>()
+
+/** A budget of tokens or cost can not stop a model that says nothing of its usage: told once a run. */
+const warnUncounted = ({ execution }: Frame, model: string): void => {
+  if (!execution.budgeted || warned.has(execution)) return
+  let blind = false
+  for (let e: typeof execution | undefined = execution; e !== undefined; e = e.parent) {
+    const { cost, tokens } = e.options.budget ?? {}
+    blind ||= cost !== undefined || tokens !== undefined
+  }
+  if (!blind) return
+  warned.add(execution)
+  execution.fork(
+    Effect.logWarning(
+      `The model ${model} does not say how many tokens it used: a budget of tokens or cost does not see its calls, ` +
+        "one of modelCalls does"
+    )
+  )
 }
 
 /** Name of the step or scope, without its key, by which nobody would look for it. */

@@ -3,7 +3,17 @@ import { MockLanguageModelV4 } from "ai/test"
 import { Deferred, Effect, Layer, Logger, Schema, Stream } from "effect"
 import { AiError, Chat, LanguageModel, Model, Telemetry, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { Engine, type Event, Execution, Models, Step, Workflow } from "effect-baton"
+import {
+  Agent,
+  type Budget,
+  Engine,
+  type Event,
+  Execution,
+  Models,
+  Parallelization,
+  Step,
+  Workflow
+} from "effect-baton"
 import { vi } from "vitest"
 import type { ExecutionImpl } from "../../src/internal/execution.ts"
 import { count, history, settle, start } from "../support/executions.ts"
@@ -344,6 +354,72 @@ describe("a budget", () => {
         assert.deepStrictEqual([(yield* execution.usage).modelCalls, count(execution, "ModelCalled")], [1, 1])
       }
     }).pipe(engine)
+  )
+
+  it.effect("is shared by patterns, agents that stream, the calls of their tools, and children", () =>
+    Effect.gen(function* () {
+      const streamed = [delta("ok"), finish(10, 1)]
+      const { asked, model } = yield* script(says("ok", 10, 1), [streamed])
+      const Look = Tool.make("look", { success: Schema.String, dependencies: [LanguageModel.LanguageModel] })
+      const toolkit = Toolkit.make(Look)
+      const handlers = toolkit.toLayer({ look: () => Effect.orDie(say("look")) })
+      const speaker = Agent.make("speaker", { stream: true })
+      const caller = Agent.make("caller", { toolkit })
+      const both = Parallelization.make("both", {
+        error: Schema.Union([Agent.AgentStopped, Agent.TurnsExhausted, Agent.GuardrailTripped]),
+        split: () => Effect.succeed([{ id: "a", prompt: "a" }]),
+        worker: ({ prompt }) => speaker.call(prompt),
+        merge: (results) => Effect.succeed(String(results.length))
+      })
+      const parent = Workflow.make("parent", {
+        run: (prompt) =>
+          Effect.gen(function* () {
+            yield* both.call(prompt)
+            yield* caller.call(prompt)
+            const child = yield* Execution.startChild(ask, prompt)
+            yield* child.result
+            return yield* say(prompt)
+          }).pipe(Effect.orDie)
+      })
+      const using = (budget: Budget.Budget) =>
+        Effect.gen(function* () {
+          asked.length = 0
+          const execution = yield* start(parent, "x", { budget })
+          const exit = yield* execution.exit
+          return [exit._tag, asked.length, (yield* execution.usage).modelCalls, (yield* execution.usage).inputTokens]
+        }).pipe(Effect.provide([Layer.succeed(LanguageModel.LanguageModel, model), handlers]))
+      assert.deepStrictEqual(yield* using({ modelCalls: 4 }), ["Success", 4, 4, 40])
+      for (const calls of [0, 1, 2, 3]) {
+        assert.deepStrictEqual(yield* using({ modelCalls: calls }), ["Failure", calls, calls, calls * 10])
+        if (calls > 0) {
+          const tokens = yield* using({ tokens: calls * 11 })
+          assert.deepStrictEqual(tokens, ["Failure", calls, calls, calls * 10])
+        }
+      }
+    }).pipe(engine)
+  )
+
+  it.effect(
+    "of tokens or cost does not see a call without usage, which one warning says; one of model calls does",
+    () =>
+      Effect.gen(function* () {
+        const { asked, model } = yield* script([{ type: "text", text: "ok" }, finish()])
+        const thrice = Workflow.make("thrice", {
+          run: (prompt) => Effect.orDie(Effect.as(Effect.all([say(prompt), say(prompt), say(prompt)]), ""))
+        })
+        const warnings = (execution: Execution.Execution<any, any>) =>
+          history(execution).flatMap((event) => (event._tag === "Logged" ? [event.message] : []))
+        const provided = Effect.provide(Models.layer({ quiet: model }))
+        const blind = yield* start(thrice, "x", { budget: { tokens: 1, cost: 0.01 } }).pipe(provided)
+        yield* blind.exit
+        yield* settle
+        assert.strictEqual(asked.length, 3)
+        assert.strictEqual(warnings(blind).length, 1)
+        assert.include(warnings(blind)[0], "The model quiet does not say how many tokens it used")
+        const counted = yield* start(thrice, "x", { budget: { modelCalls: 2 } }).pipe(provided)
+        assert.strictEqual((yield* counted.exit)._tag, "Failure")
+        assert.deepStrictEqual([asked.length, warnings(counted)], [5, []])
+      }).pipe(engine)
   )
 
   it.effect("of tokens or cost stops the call after the one that used it up", () =>
