@@ -68,10 +68,10 @@ describe("a run that comes to a process while that looks at what is wanted of it
       looks = 0
       yield* Effect.provide(Layer.build(Workflow.toLayer(asks)), runner)
       const engine = Context.get(runner, Durable)
-      yield* Effect.andThen(engine.handleSignals, Effect.sleep("10 millis")).pipe(
+      yield* Effect.andThen(engine.signals.handleSignals, Effect.sleep("10 millis")).pipe(
         Effect.repeat({ until: () => looks > 2 })
       )
-      yield* engine.handleSignals
+      yield* engine.signals.handleSignals
       const execution = yield* Effect.provide(Engine.get("r"), runner)
       yield* execution.approve("r:approval")
       assert.strictEqual(yield* Effect.timeout(execution.result, "5 seconds"), "done")

@@ -96,7 +96,7 @@ export const layerCluster = ({
     })
   )
   const ear = Ear.toLayer(
-    Effect.map(Durable, (engine) => Ear.of({ look: () => engine.hear })),
+    Effect.map(Durable, (engine) => Ear.of({ look: () => engine.signals.hear })),
     { maxIdleTime: "1 second" }
   )
   return ear.pipe(

@@ -26,10 +26,12 @@ import type { AnswerOptions } from "../../services/HumanChannel.ts"
 import { toEvent } from "../../stores/SqlRunStore.ts"
 import type { Any } from "../../Workflow.ts"
 import { decodeStored, parse, type Stored } from "./codec.ts"
-import { type DurableEngine, progressOf, type RunRow, usageOf } from "./engine.ts"
+import type { DurableEngine } from "./engine.ts"
 import type { AnswerRow, EventRow, RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
 import { detached, toResponses } from "./requests.ts"
+import type { RunRow } from "./rows.ts"
+import { progressOf, usageOf } from "./totals.ts"
 
 const page = 256
 
@@ -150,7 +152,7 @@ export class DurableHandle implements Execution<any, any> {
     return Effect.suspend(() => {
       let changed = false
       let wake: (() => void) | undefined
-      const stop = this.engine.watch(this.id, () => {
+      const stop = this.engine.watchers.watch(this.id, () => {
         changed = true
         wake?.()
       })
@@ -217,18 +219,21 @@ export class DurableHandle implements Execution<any, any> {
     elsewhere: (row: RunRow) => Effect.Effect<A, E | RunSettled>
   ): Effect.Effect<A, E | RunSettled> {
     const left = Effect.callback<undefined>((resume) =>
-      Effect.sync(this.engine.watchExit(this.id, (exit) => exit ?? resume(Effect.undefined)))
+      Effect.sync(this.engine.watchers.watchExit(this.id, (exit) => exit ?? resume(Effect.undefined)))
     )
-    const steered: Effect.Effect<A, E | RunSettled> = Effect.flatMap(this.engine.activate(this.id), (execution) => {
-      if (execution === undefined) return Effect.flatMap(this.row, elsewhere)
-      const journal = execution.journal as DurableJournal
-      const done = Effect.tap(here(execution), () => journal.flush)
-      // It may leave this process in the middle, and then nothing was done: whoever has it now does it.
-      return Effect.flatMap(Effect.raceFirst(done, left), (answer) =>
-        journal.isClosed ? steered : Effect.succeed(answer as A)
-      )
-    })
-    return this.engine.pinned(this.id, steered)
+    const steered: Effect.Effect<A, E | RunSettled> = Effect.flatMap(
+      this.engine.recovery.activate(this.id),
+      (execution) => {
+        if (execution === undefined) return Effect.flatMap(this.row, elsewhere)
+        const journal = execution.journal as DurableJournal
+        const done = Effect.tap(here(execution), () => journal.flush)
+        // It may leave this process in the middle, and then nothing was done: whoever has it now does it.
+        return Effect.flatMap(Effect.raceFirst(done, left), (answer) =>
+          journal.isClosed ? steered : Effect.succeed(answer as A)
+        )
+      }
+    )
+    return this.engine.parking.pinned(this.id, steered)
   }
 
   private ask(kind: "pause" | "resume"): (row: RunRow) => Effect.Effect<void, RunSettled> {
@@ -237,7 +242,7 @@ export class DurableHandle implements Execution<any, any> {
         ? Effect.fail(
             new RunSettled({ executionId: this.id, status: row.status as "completed" | "failed" | "cancelled" })
           )
-        : this.engine.signal(this.id, kind, null)
+        : this.engine.signals.send(this.id, kind, null)
   }
 
   get pause(): Effect.Effect<void, RunSettled> {
@@ -256,7 +261,7 @@ export class DurableHandle implements Execution<any, any> {
           `SELECT MAX(sequence) AS n FROM baton_events WHERE execution_id = ?`,
           [this.id]
         )
-        yield* this.engine.signal(this.id, "cancel", JSON.stringify({ reason }))
+        yield* this.engine.signals.send(this.id, "cancel", JSON.stringify({ reason }))
         const answer = this.eventsFrom(Number(last?.n ?? 0) + 1).pipe(
           Stream.filterMap((event) =>
             event._tag === "CancelPrevented"
@@ -281,10 +286,10 @@ export class DurableHandle implements Execution<any, any> {
   /** Cancels without asking anybody, and waits. */
   get interrupt(): Effect.Effect<void> {
     return Effect.andThen(
-      Effect.flatMap(this.engine.activate(this.id), (execution) => {
+      Effect.flatMap(this.engine.recovery.activate(this.id), (execution) => {
         if (execution === undefined) {
           return Effect.flatMap(this.row, (row) =>
-            isSettled(row.status) ? Effect.void : this.engine.signal(this.id, "interrupt", null)
+            isSettled(row.status) ? Effect.void : this.engine.signals.send(this.id, "interrupt", null)
           )
         }
         return Effect.sync(() => cancelling.accept(execution, "interrupted"))
@@ -307,7 +312,7 @@ export class DurableHandle implements Execution<any, any> {
 
   private outside<A, E>(f: (execution: ExecutionImpl) => Effect.Effect<A, E>): Effect.Effect<A, E | RunSettled> {
     const asked = Effect.flatMap(
-      this.engine.activate(this.id),
+      this.engine.recovery.activate(this.id),
       (execution): Effect.Effect<A, E | RunSettled> =>
         execution === undefined
           ? Effect.flatMap(this.row, (row) =>
@@ -321,11 +326,11 @@ export class DurableHandle implements Execution<any, any> {
             )
           : f(execution)
     )
-    return this.engine.pinned(this.id, asked)
+    return this.engine.parking.pinned(this.id, asked)
   }
 
   private say(requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
-    return this.engine.answer(this.id, requestId, said)
+    return this.engine.answers.answer(this.id, requestId, said)
   }
 
   approve(requestId: string, options?: AnswerOptions): Effect.Effect<void, AnswerError> {
@@ -351,7 +356,7 @@ export class DurableHandle implements Execution<any, any> {
       if (this.resident === undefined) return Effect.flatMap(this.stored, (exit) => exit)
       return Effect.flatMap(
         Effect.callback<Exit.Exit<any, any> | undefined>((resume) =>
-          Effect.sync(this.engine.watchExit(this.id, (exit) => resume(Effect.succeed(exit))))
+          Effect.sync(this.engine.watchers.watchExit(this.id, (exit) => resume(Effect.succeed(exit))))
         ),
         // Nothing: it left this process, or its memory, and goes on without.
         (exit) => (exit === undefined ? this.result : exit)
@@ -363,7 +368,7 @@ export class DurableHandle implements Execution<any, any> {
   private get stored(): Effect.Effect<Exit.Exit<any, any>> {
     const ask = Effect.flatMap(this.row, (row) => {
       if (row.outcome === null) return Effect.succeed(undefined)
-      const definition = this.known ?? this.engine.definition(row.workflow, row.version)
+      const definition = this.known ?? this.engine.registry.find(row.workflow, row.version)?.workflow
       const stored: Stored = parse(row.outcome)
       const exit = decodeStored(stored, definition?.output, definition, undefined)
       return exit === undefined

@@ -17,6 +17,7 @@ import { DurableEngine, type Settings } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
 import { own } from "./ownerFile.ts"
 import { type Placement, type SharingOptions, sharding, shared, single } from "./placement.ts"
+import { prune } from "./pruning.ts"
 import { realSleep } from "./writer.ts"
 
 /** The engine itself, for tests that crash it and for benchmarks. */
@@ -59,21 +60,21 @@ export const makeEngine = (settings: Settings, name: string, placement: Placemen
           : Effect.void
       )
     yield* settled(200)
-    yield* Effect.forkScoped(engine.poll)
-    yield* Effect.forkScoped(engine.sweep)
+    yield* Effect.forkScoped(engine.signals.poll)
+    yield* Effect.forkScoped(engine.parking.sweep)
     const service = Engine.of({
-      start: (run) => engine.launch(run as unknown as RunImpl) as Effect.Effect<any>,
+      start: (run) => engine.starts.launch(run as unknown as RunImpl) as Effect.Effect<any>,
       register: (workflow) =>
         Effect.contextWith((context) =>
-          Effect.sync(() => engine.register(workflow, context as Context.Context<never>))
+          Effect.sync(() => engine.registry.register(workflow, context as Context.Context<never>))
         ),
-      submit: (run) => engine.submit(run as unknown as RunImpl),
+      submit: (run) => engine.starts.submit(run as unknown as RunImpl),
       history: {
-        retry: (id) => engine.retry(id),
-        fork: (id, options) => engine.forkRun(id, options),
-        prune: (options) => engine.prune(options)
+        retry: (id) => engine.sequels.retry(id),
+        fork: (id, options) => engine.sequels.fork(id, options),
+        prune: (options) => prune(engine, options)
       },
-      get: (id, workflow) => engine.find(id, workflow),
+      get: (id, workflow) => engine.recovery.find(id, workflow),
       list: (filter) => list(engine, filter ?? {}),
       interrupt: (id) =>
         Effect.flatMap(engine.query(`SELECT id FROM baton_runs WHERE id = ?`, [id]), (rows) =>

@@ -1,0 +1,111 @@
+/**
+ * How an execution leaves the memory: when it has only waited for a while, or when this process must let it go (D6).
+ */
+import * as Effect from "effect/Effect"
+import type { ExecutionImpl } from "../../internal/execution.ts"
+import * as people from "../../internal/people.ts"
+import type { DurableEngine } from "./engine.ts"
+import type { DurableJournal } from "./journal.ts"
+import { atOnce } from "./rows.ts"
+import { realSleep } from "./writer.ts"
+
+export class Parking {
+  private readonly engine: DurableEngine
+  /** Executions that only wait, and since when. */
+  readonly idle = new Map<ExecutionImpl, number>()
+  private readonly pins = new Map<string, number>()
+
+  constructor(engine: DurableEngine) {
+    this.engine = engine
+  }
+
+  /** Keeps an execution from leaving the memory while something is done to it (D6). */
+  pinned<A, E>(id: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      this.pins.set(id, (this.pins.get(id) ?? 0) + 1)
+      const unpin = Effect.sync(() => {
+        const left = (this.pins.get(id) ?? 1) - 1
+        if (left === 0) this.pins.delete(id)
+        else this.pins.set(id, left)
+      })
+      return Effect.ensuring(effect, unpin)
+    })
+  }
+
+  watchIdle(execution: ExecutionImpl): void {
+    if (execution.outcome !== undefined || this.idle.has(execution)) return
+    this.idle.set(execution, this.engine.now())
+  }
+
+  /** Whether an execution and all below it only wait for people, pauses or time. */
+  private canLeave(execution: ExecutionImpl): boolean {
+    const journal = execution.journal as DurableJournal
+    if (execution.outcome !== undefined || execution.cancelled !== undefined || execution.decision !== undefined)
+      return false
+    if (journal.inFlight > 0 || journal.isFrozen || !journal.isIdle || execution.timedOut !== undefined) return false
+    if (this.engine.answers.reopening.has(execution)) return false
+    if (this.pins.has(execution.id)) return false
+    // Somebody outside waits for an answer.
+    if (execution.holds > (execution.paused ? 1 : 0)) return false
+    for (const child of execution.children ?? []) if (!this.canLeave(child)) return false
+    return (
+      execution.state === "awaiting" ||
+      execution.betweenAttempts !== undefined ||
+      journal.sleeping.size > 0 ||
+      (execution.children?.size ?? 0) > 0
+    )
+  }
+
+  /** When an execution must be looked at again, if nothing comes before. */
+  private deadline(execution: ExecutionImpl): number {
+    const journal = execution.journal as DurableJournal
+    let at = journal.retryAt ?? Number.POSITIVE_INFINITY
+    for (const due of journal.sleeping.ends) at = Math.min(at, due)
+    for (const request of people.list(execution)) {
+      if (request.timeoutMillis !== undefined) at = Math.min(at, request.createdAt + request.timeoutMillis)
+    }
+    const timer = execution.timeout
+    if (timer?.fiber !== undefined) at = Math.min(at, execution.startedAt + timer.since + timer.remainingMillis)
+    return at
+  }
+
+  /** Lets an execution go that only waits; `true` when it went. */
+  park(execution: ExecutionImpl): boolean {
+    if (execution.parent !== undefined || !this.canLeave(execution)) return false
+    const tree = [execution]
+    for (let i = 0; i < tree.length; i++) for (const child of tree[i].children ?? []) tree.push(child)
+    for (const each of tree.reverse()) {
+      const at = this.deadline(each)
+      this.leave(each, Number.isFinite(at) ? Math.max(at, atOnce) : null)
+      if (Number.isFinite(at)) this.engine.alarm.set(at)
+    }
+    return true
+  }
+
+  /** From here on the execution is nobody's, until `wakeAt` or a signal. */
+  leave(execution: ExecutionImpl, wakeAt: number | null): void {
+    const journal = execution.journal as DurableJournal
+    journal.write("parked", [wakeAt, JSON.stringify(execution.used), execution.id, journal.epoch])
+    this.drop(execution)
+  }
+
+  drop(execution: ExecutionImpl): void {
+    const journal = execution.journal as DurableJournal
+    if (this.engine.residents.get(execution.id) === execution) this.engine.residents.delete(execution.id)
+    this.idle.delete(execution)
+    // Who waits for the disk finds the execution gone.
+    execution.abandon()
+    journal.close()
+    this.engine.watchers.tellExit(execution.id, undefined)
+  }
+
+  /** Lets go of what has waited long enough. */
+  get sweep(): Effect.Effect<void> {
+    const turn = Effect.sync(() => {
+      const now = this.engine.now()
+      for (const [execution, since] of this.idle) if (now - since >= this.engine.idleMillis) this.park(execution)
+    })
+    const pause = Math.min(1000, Math.max(10, this.engine.idleMillis / 4))
+    return Effect.forever(Effect.andThen(realSleep(pause), turn))
+  }
+}

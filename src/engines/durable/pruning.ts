@@ -1,0 +1,41 @@
+/**
+ * The end of runs that nobody needs any more: all that is stored of them goes.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { DurableEngine } from "./engine.ts"
+
+const tables = ["baton_events", "baton_requests", "baton_answers", "baton_timers", "baton_seeds", "baton_tags"]
+
+/** Removes a tree of runs. */
+const remove = (engine: DurableEngine, rootId: string): Effect.Effect<number> => {
+  const remove = Effect.gen(function* () {
+    const rows = yield* engine.query<{ id: string }>(`SELECT id FROM baton_runs WHERE root_id = ?`, [rootId])
+    for (const { id } of rows) {
+      for (const table of tables) yield* engine.query(`DELETE FROM ${table} WHERE execution_id = ?`, [id])
+      yield* engine.query(`DELETE FROM baton_runs WHERE id = ?`, [id])
+    }
+    return rows.length
+  })
+  return engine.writer.exposed(Effect.orDie(engine.sql.withTransaction(remove)))
+}
+
+/** Removes settled runs, with all that is below them, and says how many. */
+export const prune = (
+  engine: DurableEngine,
+  options: { readonly olderThan: Duration.Input; readonly keep?: number | undefined }
+): Effect.Effect<number> =>
+  Effect.gen(function* () {
+    yield* engine.writer.drained
+    const before = engine.now() - Duration.toMillis(options.olderThan)
+    let pruned = 0
+    for (;;) {
+      const roots = yield* engine.query<{ id: string }>(
+        `SELECT id FROM baton_runs WHERE parent_id IS NULL AND settled_at IS NOT NULL AND settled_at <= ?
+         ORDER BY settled_at DESC, id LIMIT 200 OFFSET ${Math.max(0, Math.floor(options.keep ?? 0))}`,
+        [before]
+      )
+      if (roots.length === 0) return pruned
+      for (const { id } of roots) pruned += yield* remove(engine, id)
+    }
+  })

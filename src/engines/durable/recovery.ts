@@ -1,0 +1,332 @@
+/**
+ * How an execution comes into the memory of this process: its rows are read, its body runs over them again.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Execution } from "../../Execution.ts"
+import * as attempts from "../../internal/attempts.ts"
+import * as cancelling from "../../internal/cancelling.ts"
+import { ExecutionImpl } from "../../internal/execution.ts"
+import * as people from "../../internal/people.ts"
+import { RunImpl, type Starter } from "../../internal/run.ts"
+import { ExecutionNotFound } from "../../services/Engine.ts"
+import { loadJournaling } from "../../services/ModelCall.ts"
+import { toConfig } from "../../Timeout.ts"
+import type { Any } from "../../Workflow.ts"
+import { decode, parse } from "./codec.ts"
+import type { DurableEngine } from "./engine.ts"
+import { DurableHandle } from "./handle.ts"
+import { type AnswerRow, type EventRow, hasAnswers, type RequestRow } from "./history.ts"
+import { DurableJournal } from "./journal.ts"
+import { fromStored } from "./options.ts"
+import type { Registration } from "./registry.ts"
+import { detached } from "./requests.ts"
+import { pauseWanted, type RunRow, resident } from "./rows.ts"
+import { addUsage, progressOf, usageOf } from "./totals.ts"
+
+/** A run that may be due. */
+interface DueRow {
+  readonly id: string
+  readonly root_id: string
+  readonly workflow: string
+  readonly version: string | null
+  readonly wake_at: number
+}
+
+/** How many of them are read at once. */
+const duePage = 1000
+
+export class Recovery {
+  private readonly engine: DurableEngine
+  /** Executions that the code here can not go on with: what is wanted of them waits for code that can. */
+  readonly held = new Set<string>()
+  readonly loading = new Map<string, Array<() => void>>()
+
+  constructor(engine: DurableEngine) {
+    this.engine = engine
+  }
+
+  loaded(id: string): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const waiting = this.loading.get(id)
+      if (waiting === undefined) return resume(Effect.void)
+      waiting.push(() => resume(Effect.void))
+    })
+  }
+
+  loadEnded(id: string): void {
+    const waiting = this.loading.get(id)
+    this.loading.delete(id)
+    for (const resume of waiting ?? []) resume()
+  }
+
+  /** The execution in memory: as it is, or taken up from its rows; nothing if it has settled or can not go on here. */
+  activate(id: string, parent?: ExecutionImpl): Effect.Effect<ExecutionImpl | undefined> {
+    return Effect.suspend((): Effect.Effect<ExecutionImpl | undefined> => {
+      const known = this.engine.residents.get(id)
+      if (known !== undefined) return Effect.succeed(known)
+      if (this.engine.isDraining || !this.engine.runs) return Effect.succeed(undefined)
+      if (this.loading.has(id)) return Effect.andThen(this.loaded(id), this.activate(id, parent))
+      this.loading.set(id, [])
+      return Effect.ensuring(
+        this.load(id, parent),
+        Effect.sync(() => this.loadEnded(id))
+      )
+    })
+  }
+
+  recover(workflow: Any): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      const now = this.engine.alarm.now
+      const rows = yield* this.engine.query<{ id: string }>(
+        `SELECT id FROM baton_runs WHERE (wake_at <= ? OR held IS NOT NULL) AND settled_at IS NULL AND workflow = ? AND ` +
+          (workflow.version === undefined ? `version IS NULL` : `version = ?`) +
+          ` ORDER BY started_at, id`,
+        [now, workflow.name, ...(workflow.version === undefined ? [] : [workflow.version])]
+      )
+      for (const { id } of rows) this.held.delete(id)
+      yield* Effect.forEach(rows, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
+      yield* this.engine.signals.handleSignals
+      yield* this.engine.alarm.setNext(now)
+    })
+  }
+
+  /** Takes up what is this process's and due between two times, earliest first, as far as it is known here. */
+  takeUpDue(from: number, to: number): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      let after = { id: "", wake_at: from }
+      for (;;) {
+        const rows = yield* this.engine.query<DueRow>(
+          `SELECT id, root_id, workflow, version, wake_at FROM baton_runs
+           WHERE wake_at >= ? AND wake_at <= ? AND (wake_at > ? OR id > ?) ORDER BY wake_at, id LIMIT ${duePage}`,
+          [after.wake_at, to, after.wake_at, after.id]
+        )
+        const mine = rows.filter(
+          ({ id, root_id, version, workflow }) =>
+            !this.engine.residents.has(id) &&
+            this.engine.placement.owns(root_id) &&
+            this.engine.registry.find(workflow, version) !== undefined
+        )
+        yield* Effect.forEach(mine, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
+        if (rows.length < duePage) return
+        after = rows[duePage - 1]
+      }
+    })
+  }
+
+  private load(id: string, known: ExecutionImpl | undefined): Effect.Effect<ExecutionImpl | undefined> {
+    return Effect.gen({ self: this }, function* () {
+      const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+      if (row === undefined || row.settled_at !== null || !this.engine.placement.owns(row.root_id)) return undefined
+      const registration = this.engine.registry.find(row.workflow, row.version)
+      if (registration === undefined) return undefined
+      let parent = known
+      if (parent === undefined && row.parent_id !== null) {
+        // A child goes on under its parent, which takes it up.
+        this.loadEnded(id)
+        parent = yield* this.activate(row.parent_id)
+        const taken = this.engine.residents.get(id)
+        if (taken !== undefined) return taken
+        if (parent === undefined) return undefined
+        this.loading.set(id, [])
+      }
+      const [last] = yield* this.engine.query<{ n: number | null }>(
+        `SELECT MAX(sequence) AS n FROM baton_events WHERE execution_id = ?`,
+        [id]
+      )
+      const sequence = Number(last?.n ?? 0)
+      const crashed = row.wake_at !== null && Number(row.wake_at) === resident
+      const crashes = !crashed ? row.crashes : sequence > row.crash_sequence ? 1 : row.crashes + 1
+      const epoch = this.engine.nextEpoch()
+      const claimed = yield* this.engine.command<{ id: string }>(
+        `UPDATE baton_runs SET epoch = ?, wake_at = ?, held = NULL, crashes = ?, crash_sequence = ? WHERE id = ? AND epoch = ? RETURNING id`,
+        [epoch, resident, crashes, sequence, id, row.epoch]
+      )
+      if (claimed.length === 0) return undefined
+      const history = yield* this.history(id)
+      const { children, events, seeds } = history
+      if (hasAnswers(history)) yield* loadJournaling
+      const execution = this.construct(row, registration, epoch, parent)
+      const journal = execution.journal as DurableJournal
+      if (crashes > this.engine.maxCrashes) {
+        journal.load(history, lastAttempt(events))
+        execution.restore(restored(row, events, children))
+        execution.settle("fail", Exit.die(poisoned(row, crashes, events)))
+        return execution
+      }
+      if (events.length === 0) {
+        for (const { path, result } of seeds) journal.recorded.seed(path, parse(result))
+        execution.begin(fiberCache)
+        return execution
+      }
+      journal.load(history, lastAttempt(events))
+      execution.restore(restored(row, events, children))
+      if (row.paused === pauseWanted) yield* Effect.ignore(execution.pause)
+      // An owner that had lost it may have written the event and not the row.
+      if (execution.state !== row.status || execution.paused !== (row.paused !== 0)) journal.status()
+      if (parent !== undefined) (parent.children ??= new Set()).add(execution)
+      for (const child of children) if (child.settled_at === null) yield* this.activate(child.id, execution)
+      this.resume(execution, journal, events)
+      this.engine.watchers.notify(id)
+      yield* this.engine.answers.refresh(execution)
+      return execution
+    })
+  }
+
+  /** All that is stored of an execution. */
+  history(id: string) {
+    return Effect.map(
+      Effect.all([
+        this.engine.query<EventRow>(`SELECT * FROM baton_events WHERE execution_id = ? ORDER BY sequence`, [id]),
+        this.engine.query<RequestRow>(`SELECT * FROM baton_requests WHERE execution_id = ?`, [id]),
+        this.engine.query<AnswerRow>(`SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY request_id, n`, [id]),
+        this.engine.query<{ attempt: number; path: string; due: number; state: string }>(
+          `SELECT attempt, path, due, state FROM baton_timers WHERE execution_id = ?`,
+          [id]
+        ),
+        this.engine.query<{ path: string; result: string }>(
+          `SELECT path, result FROM baton_seeds WHERE execution_id = ?`,
+          [id]
+        ),
+        this.engine.query<{ id: string; status: string; settled_at: number | null; usage_total: string | null }>(
+          `SELECT id, status, settled_at, usage_total FROM baton_runs WHERE parent_id = ?`,
+          [id]
+        )
+      ]),
+      ([events, requests, answers, timers, seeds, children]) => ({ events, requests, answers, timers, seeds, children })
+    )
+  }
+
+  private construct(
+    row: RunRow,
+    { context, workflow }: Registration,
+    epoch: string,
+    parent: ExecutionImpl | undefined
+  ): ExecutionImpl {
+    const decoded = decode(workflow.input, parse(row.input))
+    const options = this.engine.starts.given.get(row.id) ?? fromStored(parse(row.options), workflow.defaults)
+    const run = new RunImpl(0, 0, workflow, decoded?.value, { ...options, id: row.id }, restarter)
+    run.execution = new DurableHandle(this.engine, row.id, row.workflow, workflow)
+    const journal = new DurableJournal(this.engine, row.id, epoch, Number(row.started_at))
+    journal.rootId = row.root_id
+    const execution = new ExecutionImpl(run, this.engine, context, parent, journal)
+    journal.execution = execution
+    this.engine.residents.set(row.id, execution)
+    if (decoded === undefined) this.engine.mismatch(journal, "", "an input that fits the workflow's schema", row.input)
+    return execution
+  }
+
+  /** Goes on where the events end. */
+  private resume(execution: ExecutionImpl, journal: DurableJournal, events: ReadonlyArray<EventRow>): void {
+    if (execution.outcome !== undefined) return
+    const attempt = execution.attempt
+    const of = (tag: string) => events.filter((event) => event.tag === tag && event.attempt === attempt)
+    const timedOut = of("TimedOut").map((event) => parse(event.fields))[0]
+    const cancel = events.findLast((event) => event.tag === "CancelRequested")
+    if (cancel !== undefined) execution.cancelled = { reason: parse(cancel.fields).reason }
+    for (const known of journal.recorded.outside) {
+      const request = detached(known.row, execution.workflow)
+      const [, name, n] = known.row.path.split("/")
+      journal.restoreAnswers(request, known)
+      people.reopenOutside(
+        execution,
+        request,
+        name as "approval" | "input",
+        Number(n),
+        known.row.created_at - journal.startedAt
+      )
+    }
+    const retry = of("RetryScheduled")[0]
+    if (retry !== undefined) {
+      journal.retryAt = Number(retry.time) + parse(retry.fields).delayMillis
+      if (execution.cancelled !== undefined) return cancelling.finish(execution)
+      attempts.restoreRetry(execution, Math.max(0, journal.retryAt! - this.engine.now()))
+      return this.engine.parking.watchIdle(execution)
+    }
+    const timeout = execution.options.timeout
+    const isActive = timeout !== undefined && toConfig(timeout).clock === "active"
+    const fails = timedOut?.onTimeout === "fail"
+    if (fails) execution.timedOut = timedOut.afterMillis
+    if (fails || execution.cancelled !== undefined) journal.isFrozen = true
+    attempts.restore(execution, timedOut !== undefined ? undefined : journal.spent(events, isActive, this.engine.now()))
+    if (journal.isFrozen) this.whenQuiet(execution, journal)
+    else if (timedOut?.onTimeout === "cancel" && !events.some((event) => event.tag === "CancelPrevented")) {
+      execution.fork(cancelling.request(execution, "timeout"))
+    }
+    this.engine.parking.watchIdle(execution)
+  }
+
+  /** Interrupts a body where it was interrupted before, once it has got there. */
+  private whenQuiet(execution: ExecutionImpl, journal: DurableJournal): void {
+    let quiet = 0
+    let seen = -1
+    const turn: Effect.Effect<void> = Effect.suspend(() => {
+      if (execution.outcome !== undefined || !journal.isFrozen) return Effect.void
+      quiet = journal.activity === seen ? quiet + 1 : 0
+      seen = journal.activity
+      if (quiet < 20) return Effect.andThen(Effect.yieldNow, turn)
+      journal.isFrozen = false
+      if (execution.cancelled !== undefined) cancelling.goOn(execution)
+      else execution.fiber?.interruptUnsafe()
+      return Effect.void
+    })
+    this.engine.fork(turn)
+  }
+
+  /** The handle of an execution that is known here or stored; `expected` reads its outcome where nothing registered does. */
+  find(id: string, expected?: Any): Effect.Effect<Execution<any, any>, ExecutionNotFound> {
+    return Effect.gen({ self: this }, function* () {
+      while (this.loading.has(id)) yield* this.loaded(id)
+      const known = this.engine.residents.get(id)
+      if (known !== undefined) return new DurableHandle(this.engine, id, known.workflow, known.definition)
+      yield* this.engine.writer.drained
+      const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+      if (row === undefined) return yield* new ExecutionNotFound({ id })
+      const registration = this.engine.registry.find(row.workflow, row.version)
+      const given = expected?.name === row.workflow ? expected : undefined
+      return new DurableHandle(this.engine, id, row.workflow, registration?.workflow ?? given)
+    })
+  }
+}
+
+const restored = (
+  row: RunRow,
+  events: ReadonlyArray<EventRow>,
+  children: ReadonlyArray<{ readonly settled_at: number | null; readonly usage_total: string | null }>
+) => {
+  let usage = usageOf(events)
+  for (const child of children) {
+    // Those that go on count for themselves.
+    if (child.settled_at !== null && child.usage_total !== null) usage = addUsage(usage, parse(child.usage_total))
+  }
+  const status = events.findLast((event) => event.tag === "StatusChanged")
+  return {
+    status: status === undefined ? row.status : parse(status.fields).to,
+    attempt: lastAttempt(events),
+    paused: events.findLast(({ tag }) => tag === "Paused" || tag === "Resumed")?.tag === "Paused",
+    outsideRequests: events.filter((event) => event.tag === "RequestOpened" && event.path.startsWith("handle/")).length,
+    progress: progressOf(events),
+    usage
+  }
+}
+
+const poisoned = (row: RunRow, crashes: number, events: ReadonlyArray<EventRow>): Error => {
+  const begun = events.findLast((event) => event.tag === "StepStarted")
+  const where = begun === undefined ? "before its first step" : `in or after step "${begun.path}"`
+  return new Error(
+    `${row.workflow} (${row.id}) took its process down ${crashes} times without getting any further, ${where}: ` +
+      "it was failed so that others go on; mend the body and start it again with Engine.retry"
+  )
+}
+
+export const lastAttempt = (events: ReadonlyArray<EventRow>): number => events[events.length - 1]?.attempt ?? 0
+
+/** Starts nothing: an execution that is taken up has been started. */
+export const restarter: Starter = {
+  start: (run) => Effect.succeed(run.execution!),
+  submit: (run) => Effect.succeed(run.execution!)
+}
+
+/** Only its tracer is asked for, and a run that goes on after a crash has no span to go on with. */
+export const fiberCache = { tracer: undefined, tracerEnabled: false } as unknown as Fiber.Fiber.Cache

@@ -1,0 +1,66 @@
+/**
+ * The workflows that this process knows, and what their bodies run with.
+ */
+import * as Context from "effect/Context"
+import * as References from "effect/References"
+import { InvalidDefinition } from "../../InvalidDefinition.ts"
+import { capture } from "../../internal/logging.ts"
+import { instrumentServices } from "../../services/ModelServices.ts"
+import type { Any } from "../../Workflow.ts"
+import { hasSecret } from "./codec.ts"
+import type { DurableEngine } from "./engine.ts"
+
+export interface Registration {
+  readonly workflow: Any
+  readonly context: Context.Context<never>
+}
+
+/** What is stored is not encrypted: a workflow whose input or output holds secrets is not for this engine. */
+export const refuseSecrets = (workflow: Any): void => {
+  for (const field of ["input", "output"] as const) {
+    if (!hasSecret(workflow[field])) continue
+    throw new InvalidDefinition({
+      workflow: workflow.name,
+      field,
+      value: "a schema with Redacted in it",
+      problem: "Expected a schema without secrets, since a durable engine would store them in clear; pass a reference"
+    })
+  }
+}
+
+const key = (workflow: string, version: string | null | undefined) => `${workflow}@${version ?? ""}`
+
+export class Registry {
+  private readonly engine: DurableEngine
+  private readonly registrations = new Map<string, Registration>()
+  private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
+
+  constructor(engine: DurableEngine) {
+    this.engine = engine
+  }
+
+  find(workflow: string, version: string | null | undefined): Registration | undefined {
+    return this.registrations.get(key(workflow, version))
+  }
+
+  /** Makes a workflow known here; runs of it that nobody goes on with are taken up. */
+  register(workflow: Any, context: Context.Context<never>): void {
+    const name = key(workflow.name, workflow.version)
+    const known = this.registrations.get(name)
+    if (known?.workflow !== workflow) refuseSecrets(workflow)
+    this.registrations.set(name, { workflow, context: this.prepare(context) })
+    if (known === undefined && this.engine.runs) this.engine.fork(this.engine.recovery.recover(workflow))
+  }
+
+  /** What bodies run with: what they log is kept. */
+  prepare(context: Context.Context<never>): Context.Context<never> {
+    const known = this.prepared.get(context)
+    if (known !== undefined) return known
+    const services = new Map(context.mapUnsafe)
+    services.set(References.CurrentLoggers.key, capture(Context.get(context, References.CurrentLoggers)))
+    instrumentServices(services)
+    const prepared = Context.makeUnsafe<never>(services)
+    this.prepared.set(context, prepared)
+    return prepared
+  }
+}

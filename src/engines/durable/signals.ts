@@ -1,0 +1,176 @@
+/**
+ * What processes want of executions that another may have: written down for the owner, who looks for it.
+ */
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import * as cancelling from "../../internal/cancelling.ts"
+import type { ExecutionImpl } from "../../internal/execution.ts"
+import { parse } from "./codec.ts"
+import type { DurableEngine } from "./engine.ts"
+import type { DurableJournal } from "./journal.ts"
+import { atOnce, pauseWanted, resident } from "./rows.ts"
+import { realSleep } from "./writer.ts"
+
+interface SignalRow {
+  readonly id: number
+  readonly execution_id: string
+  readonly kind: string
+  readonly payload: string | null
+}
+
+export class Signals {
+  private readonly engine: DurableEngine
+  /** Cancels that other processes asked for and that have no answer yet, by signal. */
+  private readonly cancelling = new Map<number, ExecutionImpl>()
+  private readonly oneAtATime = Semaphore.makeUnsafe(1).withPermits(1)
+  /** What this process owned when it last looked for what is due. */
+  private owned = ""
+
+  constructor(engine: DurableEngine) {
+    this.engine = engine
+  }
+
+  /** Tells the owner of an execution that there is something to do. */
+  send(id: string, kind: string, payload: string | null): Effect.Effect<void> {
+    const insert = this.engine.command(`INSERT INTO baton_signals (execution_id, kind, payload) VALUES (?, ?, ?)`, [
+      id,
+      kind,
+      payload
+    ])
+    // An answer that comes after a pause must not let the run go on before it.
+    const mark = (paused: string) => this.engine.command(`UPDATE baton_runs SET paused = ${paused} WHERE id = ?`, [id])
+    const before =
+      kind === "pause"
+        ? mark(`${pauseWanted}`)
+        : kind === "resume"
+          ? mark(`CASE WHEN paused = ${pauseWanted} THEN 0 ELSE paused END`)
+          : Effect.void
+    return Effect.andThen(before, Effect.andThen(insert, this.tellOwner(id)))
+  }
+
+  /** Nobody waits for it: who does not hear looks on their own. */
+  tellOwner(id: string): Effect.Effect<void> {
+    const { tell } = this.engine.placement
+    if (tell === undefined || this.engine.residents.has(id)) return Effect.void
+    const root = this.engine.query<{ root_id: string }>(`SELECT root_id FROM baton_runs WHERE id = ?`, [id])
+    const told = Effect.flatMap(root, ([row]) => (row === undefined ? Effect.void : tell(row.root_id)))
+    return Effect.sync(() => void this.engine.fork(told))
+  }
+
+  /** Does what other processes asked for. */
+  readonly handleSignals: Effect.Effect<void> = this.oneAtATime(
+    Effect.gen({ self: this }, function* () {
+      if (!this.engine.runs) return
+      // What nobody here can do must not stand in the way of the rest, but what is wanted of one run is done in order.
+      const left = new Set<string>()
+      for (let after = 0, more = true; more; ) {
+        const signals = yield* this.engine.query<SignalRow>(
+          `SELECT id, execution_id, kind, payload FROM baton_signals WHERE id > ? ORDER BY id LIMIT 1000`,
+          [after]
+        )
+        for (const signal of signals) {
+          if (left.has(signal.execution_id)) continue
+          if (!(yield* this.handleSignal(signal))) left.add(signal.execution_id)
+        }
+        more = signals.length === 1000
+        if (more) after = Number(signals[999].id)
+      }
+    })
+  )
+
+  /** Another process has written something for this one, and says so. */
+  readonly hear: Effect.Effect<void> = Effect.sync(() => void this.engine.fork(this.handleSignals))
+
+  /** Whether it was done, or need not be. */
+  private handleSignal(signal: SignalRow): Effect.Effect<boolean> {
+    const handle = Effect.gen({ self: this }, function* () {
+      const asked = this.cancelling.get(signal.id)
+      const isHeld = this.engine.recovery.held.has(signal.execution_id)
+      if (isHeld || (asked !== undefined && asked.outcome === undefined)) return false
+      const done = Effect.as(this.engine.command(`DELETE FROM baton_signals WHERE id = ?`, [signal.id]), true)
+      const execution = yield* this.engine.recovery.activate(signal.execution_id)
+      if (execution === undefined) {
+        const rows = yield* this.engine.query<{ id: string }>(
+          `SELECT id FROM baton_runs WHERE id = ? AND settled_at IS NULL`,
+          [signal.execution_id]
+        )
+        // Nobody here can go on with it: whoever can does it.
+        return rows.length > 0 ? false : yield* done
+      }
+      const journal = execution.journal as DurableJournal
+      if (signal.kind === "cancel") {
+        // Somebody may be asked first, and takes time: until there is an answer the signal stands for the cancel (D9).
+        this.cancelling.set(signal.id, execution)
+        const cancel = execution
+          .cancel(parse(signal.payload)?.reason)
+          .pipe(
+            Effect.andThen(journal.flush),
+            Effect.andThen(done),
+            Effect.ensuring(Effect.sync(() => this.cancelling.delete(signal.id)))
+          )
+        execution.fork(cancel)
+        return true
+      }
+      yield* this.obey(execution, signal.kind)
+      yield* journal.flush
+      // It was taken away in the middle: whoever has it now does it.
+      return journal.isClosed ? false : yield* done
+    })
+    return this.engine.parking.pinned(signal.execution_id, handle)
+  }
+
+  private obey(execution: ExecutionImpl, kind: string): Effect.Effect<void> {
+    switch (kind) {
+      case "look":
+        return this.engine.answers.look(execution)
+      case "pause":
+        return Effect.ignore(execution.pause)
+      case "resume":
+        return Effect.ignore(execution.resume)
+      case "interrupt":
+        return Effect.sync(() => cancelling.accept(execution, "interrupted"))
+      default:
+        return Effect.logWarning(`A signal "${kind}" for ${execution.id} is not known here`)
+    }
+  }
+
+  /** Lets go of what is another's now, and takes up what is this process's, or due. */
+  private get keepUp(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (!this.engine.runs) return Effect.void
+      for (const execution of [...this.engine.residents.values()]) {
+        const { rootId } = execution.journal as DurableJournal
+        // Whoever takes it up before this is written finds it in the memory of another, which it may take for a crash.
+        if (!this.engine.placement.owns(rootId)) this.engine.parking.leave(execution, atOnce)
+      }
+      const owned = this.engine.placement.version()
+      const from = owned === this.owned ? atOnce : resident
+      this.owned = owned
+      return this.engine.recovery.takeUpDue(from, this.engine.alarm.now)
+    })
+  }
+
+  /** Looks for what other processes wrote. */
+  get poll(): Effect.Effect<void> {
+    let seen: unknown
+    const hasChanged = this.engine.isPg
+      ? Effect.as(this.keepUp, true)
+      : Effect.map(this.engine.query<Record<string, unknown>>("PRAGMA data_version"), ([row]) => {
+          const version = Object.values(row)[0]
+          const changed = version !== seen
+          seen = version
+          return changed
+        })
+    const look = Effect.flatMap(hasChanged, (changed) => {
+      if (!changed) return Effect.void
+      this.engine.watchers.notifyOthers()
+      return this.handleSignals
+    })
+    return Effect.forever(
+      Effect.andThen(
+        Effect.catchCause(look, (cause) => Effect.logWarning("Other processes could not be heard", cause)),
+        realSleep(this.engine.pollMillis)
+      )
+    )
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * How runs begin: their row is written before anybody is told, by whoever is to go on with them or for whoever is.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Execution } from "../../Execution.ts"
+import { Tag } from "../../internal/eventLog.ts"
+import { ExecutionImpl } from "../../internal/execution.ts"
+import type { Frame } from "../../internal/frame.ts"
+import type { RunImpl } from "../../internal/run.ts"
+import type { RunOptions } from "../../Run.ts"
+import { IdConflict, InvalidInput } from "../../RunError.ts"
+import { EngineShutdown, WorkflowNotRegistered } from "../../services/Engine.ts"
+import { encode } from "./codec.ts"
+import type { DurableEngine } from "./engine.ts"
+import { DurableHandle } from "./handle.ts"
+import { DurableJournal } from "./journal.ts"
+import { hasCode, toStored } from "./options.ts"
+import { NotStorable } from "./plain.ts"
+import { refuseSecrets } from "./registry.ts"
+import { atOnce, columns, type RunRow, resident } from "./rows.ts"
+
+const insertRun = `INSERT INTO baton_runs (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING RETURNING id`
+
+export class Starts {
+  private readonly engine: DurableEngine
+  /** Options with code, of runs that were started here. */
+  readonly given = new Map<string, RunOptions>()
+
+  constructor(engine: DurableEngine) {
+    this.engine = engine
+  }
+
+  launch(run: RunImpl): Effect.Effect<Execution<any, any>> {
+    return Effect.withFiber((fiber) => {
+      if (run.execution !== undefined) return Effect.succeed(run.execution)
+      if (this.engine.isDraining) return Effect.die(new EngineShutdown({ workflow: run.workflow.name }))
+      if (!this.engine.runs)
+        return Effect.die(new Error(`This process runs nothing: start ${run.workflow.name} with run.submit`))
+      this.engine.registry.register(run.workflow, fiber.context)
+      if (run.givenId !== undefined) return this.startNamed(run, fiber, undefined)
+      if (!this.engine.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
+      return this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
+    })
+  }
+
+  /** Starts a run of a registered workflow; a process that runs nothing leaves it to one that does. */
+  submit(run: RunImpl): Effect.Effect<Execution<any, any>, WorkflowNotRegistered> {
+    return Effect.withFiber((fiber) => {
+      if (run.execution !== undefined) return Effect.succeed(run.execution)
+      const { name, version } = run.workflow
+      const registration = this.engine.registry.find(name, version)
+      if (this.engine.runs && registration !== undefined)
+        return Effect.setContext(this.launch(run), registration.context)
+      if (this.engine.runs) {
+        return Effect.fail(new WorkflowNotRegistered({ workflow: name, ...(version === undefined ? {} : { version }) }))
+      }
+      refuseSecrets(run.workflow)
+      return this.leaveToOwner(run, fiber)
+    })
+  }
+
+  /** Writes a run down for whoever has its shard. */
+  private leaveToOwner(run: RunImpl, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<Execution<any, any>> {
+    const journal = new DurableJournal(this.engine, run.id, this.engine.nextEpoch(), this.engine.now())
+    const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(fiber.context), undefined, journal)
+    if (hasCode(draft.options)) this.given.set(run.id, draft.options)
+    // Who starts it is told what is wrong with it; whoever runs it could not even read it.
+    const invalid = run.workflow.checkInput(run.input) !== undefined
+    return invalid
+      ? this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
+      : this.insert(draft, journal, fiber.cache, [])
+  }
+
+  /** Writes the row of a run that goes on at once, here or elsewhere. */
+  insert(
+    draft: ExecutionImpl,
+    journal: DurableJournal,
+    cache: Fiber.Fiber.Cache,
+    seeds: ReadonlyArray<readonly [path: string, result: unknown]>,
+    sourceId: string | null = null
+  ): Effect.Effect<Execution<any, any>> {
+    const { run } = draft
+    const row = [...this.toRow(draft, journal)]
+    row[columns.indexOf("source_id")] = sourceId
+    row[columns.indexOf("wake_at")] = atOnce
+    const write = Effect.gen({ self: this }, function* () {
+      const inserted = yield* this.engine.query<{ id: string }>(insertRun, row)
+      if (inserted.length === 0) return false
+      for (const tag of draft.options.tags ?? []) {
+        yield* this.engine.query(`INSERT INTO baton_tags (tag, execution_id) VALUES (?, ?)`, [tag, run.id])
+      }
+      for (const [path, result] of seeds) {
+        yield* this.engine.query(`INSERT INTO baton_seeds (execution_id, path, result) VALUES (?, ?, ?)`, [
+          run.id,
+          path,
+          JSON.stringify(result)
+        ])
+      }
+      yield* this.engine.query(`INSERT INTO baton_signals (execution_id, kind) VALUES (?, 'look')`, [run.id])
+      return true
+    })
+    return Effect.gen({ self: this }, function* () {
+      const isNew = yield* this.engine.writer.exposed(Effect.orDie(this.engine.sql.withTransaction(write)))
+      if (!isNew) return yield* this.join(run, draft, cache)
+      const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
+      run.execution = handle
+      if (this.engine.runs) yield* this.engine.recovery.activate(run.id)
+      yield* this.engine.signals.tellOwner(run.id)
+      return handle
+    })
+  }
+
+  private flushed(execution: ExecutionImpl): Effect.Effect<Execution<any, any>> {
+    const { run } = execution
+    const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
+    run.execution = handle
+    return Effect.as((execution.journal as DurableJournal).flush, handle)
+  }
+
+  private create(
+    run: RunImpl,
+    context: Context.Context<never>,
+    parent: ExecutionImpl | undefined,
+    epoch: string | undefined,
+    cache: Fiber.Fiber.Cache
+  ): ExecutionImpl {
+    const journal = new DurableJournal(this.engine, run.id, epoch ?? this.engine.nextEpoch(), this.engine.now())
+    if (parent !== undefined) journal.rootId = (parent.journal as DurableJournal).rootId
+    const execution = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), parent, journal)
+    journal.execution = execution
+    this.engine.residents.set(run.id, execution)
+    if (hasCode(execution.options)) this.given.set(run.id, execution.options)
+    const input = encode(run.workflow.input, run.input)
+    if (input instanceof NotStorable && run.workflow.checkInput(run.input) === undefined) {
+      const { at, problem, value } = input
+      execution.conflict = new InvalidInput({ workflow: run.workflow.name, field: at, value, problem })
+    }
+    if (epoch === undefined) journal.write("run", this.toRow(execution, journal))
+    for (const tag of execution.options.tags ?? []) journal.write("tag", [tag, run.id])
+    execution.begin(cache)
+    return execution
+  }
+
+  private toRow(execution: ExecutionImpl, journal: DurableJournal): ReadonlyArray<unknown> {
+    const { options, parent, run } = execution
+    const input = encode(run.workflow.input, run.input)
+    return [
+      run.id,
+      run.workflow.name,
+      run.workflow.version ?? null,
+      "in-progress",
+      JSON.stringify(options.tags ?? []),
+      parent?.id ?? null,
+      journal.rootId,
+      null,
+      input instanceof NotStorable ? "null" : JSON.stringify(input.json),
+      JSON.stringify(toStored(options)),
+      journal.startedAt,
+      resident,
+      journal.epoch
+    ]
+  }
+
+  /** Starts a run whose id was given: whoever writes its row first has started it. */
+  private startNamed(
+    run: RunImpl,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    parent: ExecutionImpl | undefined
+  ): Effect.Effect<Execution<any, any>> {
+    const { context } = fiber
+    const { cache } = fiber
+    if (parent === undefined && !this.engine.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
+    return Effect.gen({ self: this }, function* () {
+      const epoch = this.engine.nextEpoch()
+      const journal = new DurableJournal(this.engine, run.id, epoch, this.engine.now())
+      if (parent !== undefined) journal.rootId = (parent.journal as DurableJournal).rootId
+      const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), parent, journal)
+      // Nobody takes it up between its row and its start.
+      while (this.engine.recovery.loading.has(run.id)) yield* this.engine.recovery.loaded(run.id)
+      this.engine.recovery.loading.set(run.id, [])
+      return yield* Effect.gen({ self: this }, function* () {
+        const inserted = yield* this.engine.command<{ id: string }>(insertRun, this.toRow(draft, journal))
+        if (inserted.length > 0) return yield* this.flushed(this.create(run, context, parent, epoch, cache))
+        return yield* this.join(run, draft, cache)
+      }).pipe(Effect.ensuring(Effect.sync(() => this.engine.recovery.loadEnded(run.id))))
+    })
+  }
+
+  /** The execution that an id has already, or the conflict. */
+  private join(run: RunImpl, draft: ExecutionImpl, cache: Fiber.Fiber.Cache): Effect.Effect<Execution<any, any>> {
+    return Effect.gen({ self: this }, function* () {
+      const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [run.id])
+      const input = encode(run.workflow.input, run.input)
+      const same = !(input instanceof NotStorable) && JSON.stringify(input.json) === row.input
+      if (row.workflow === run.workflow.name && same) {
+        const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
+        run.execution = handle
+        return handle
+      }
+      // The id stays with the run that has it: this one fails without a row.
+      const execution = new ExecutionImpl(run, this.engine, draft.context, undefined)
+      execution.conflict = new IdConflict({
+        id: run.id,
+        workflow: run.workflow.name,
+        existing: row.workflow,
+        differs: row.workflow === run.workflow.name ? "input" : "workflow"
+      })
+      run.execution = execution
+      execution.begin(cache)
+      return execution
+    })
+  }
+
+  startChild(
+    parent: ExecutionImpl,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    frame: Frame,
+    run: RunImpl,
+    childId: string | undefined
+  ): Effect.Effect<Execution<any, any>> {
+    this.engine.registry.register(run.workflow, fiber.context)
+    const follow = (handle: Execution<any, any>): Execution<any, any> => {
+      const child = this.engine.residents.get(handle.id)
+      const ended = (exit: Exit.Exit<any, any>) => {
+        frame.parent?.leave(frame)
+        if (exit._tag === "Success") parent.recorded?.set(frame.path, handle)
+      }
+      if (child !== undefined && child.parent === parent) child.observe(ended)
+      else frame.parent?.leave(frame)
+      return handle
+    }
+    if (childId !== undefined) {
+      const handle = new DurableHandle(this.engine, childId, run.workflow.name, run.workflow)
+      return Effect.gen({ self: this }, function* () {
+        const child = yield* this.engine.recovery.activate(childId, parent)
+        if (child === undefined && parent.recorded !== undefined && (yield* handle.status) === "completed") {
+          parent.recorded.set(frame.path, handle)
+        }
+        return follow(handle)
+      })
+    }
+    parent.append(Tag.ChildStarted, frame, { childId: run.id, workflow: run.workflow.name })
+    if (run.givenId !== undefined) return Effect.map(this.startNamed(run, fiber, parent), follow)
+    this.create(run, fiber.context, parent, undefined, fiber.cache)
+    const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
+    run.execution = handle
+    return Effect.succeed(follow(handle))
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Who waits in this process for something of an execution to be on disk.
+ */
+import type * as Exit from "effect/Exit"
+import type { DurableEngine } from "./engine.ts"
+
+export class Watchers {
+  private readonly engine: DurableEngine
+  private readonly watchers = new Map<string, Set<() => void>>()
+  private readonly exitWatchers = new Map<string, Set<(exit: Exit.Exit<any, any> | undefined) => void>>()
+
+  constructor(engine: DurableEngine) {
+    this.engine = engine
+  }
+
+  notify(id: string): void {
+    const watchers = this.watchers.get(id)
+    if (watchers !== undefined) for (const watcher of [...watchers]) watcher()
+  }
+
+  /** Whoever waits for what other processes do looks again. */
+  notifyOthers(): void {
+    for (const id of [...this.watchers.keys()]) if (!this.engine.residents.has(id)) this.notify(id)
+  }
+
+  /** Calls back when something of an execution is on disk; returns how to stop. */
+  watch(id: string, watcher: () => void): () => void {
+    const watchers = this.watchers.get(id) ?? new Set()
+    this.watchers.set(id, watchers.add(watcher))
+    return () => {
+      watchers.delete(watcher)
+      if (watchers.size === 0 && this.watchers.get(id) === watchers) this.watchers.delete(id)
+    }
+  }
+
+  tellExit(id: string, exit: Exit.Exit<any, any> | undefined): void {
+    const watchers = this.exitWatchers.get(id)
+    if (watchers === undefined) return
+    this.exitWatchers.delete(id)
+    for (const watcher of watchers) watcher(exit)
+  }
+
+  /** Calls back with the outcome once it is on disk, or with nothing when the execution leaves this process. */
+  watchExit(id: string, watcher: (exit: Exit.Exit<any, any> | undefined) => void): () => void {
+    const watchers = this.exitWatchers.get(id) ?? new Set()
+    this.exitWatchers.set(id, watchers.add(watcher))
+    return () => {
+      watchers.delete(watcher)
+      if (watchers.size === 0 && this.exitWatchers.get(id) === watchers) this.exitWatchers.delete(id)
+    }
+  }
+}
