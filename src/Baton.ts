@@ -1,32 +1,29 @@
 /**
  * Baton for code that is not written with Effect: promises, plain callbacks, async iterables and abort signals.
  */
-import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import { identity } from "effect/Function"
+import type * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
-import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
+import type * as Schema from "effect/Schema"
 import type { Approval, ApprovalOptions } from "./Approval.ts"
 import type { Usage } from "./Budget.ts"
+import { toExecution, toWorkflow } from "./baton/handles.ts"
+import { Runner } from "./baton/runner.ts"
 import type { CancelResult, Cancel as EffectCancel } from "./Cancel.ts"
 import type { Event } from "./Event.ts"
-import type { Execution as EffectExecution, LogEntry, Progress as NewestProgress } from "./Execution.ts"
+import type { Execution as EffectExecution } from "./Execution.ts"
 import type { HumanRequest } from "./HumanRequest.ts"
 import type { RetryConfig, RetryHooks, RetryInfo, RetrySchedule } from "./Retry.ts"
-import { type Run as EffectRun, type RunOptions as EffectRunOptions, isSettled, type RunStatus } from "./Run.ts"
+import type { RunOptions as EffectRunOptions, RunStatus } from "./Run.ts"
 import type { RunError } from "./RunError.ts"
-import { Engine, get, list } from "./services/Engine.ts"
+import { type Engine, get, list } from "./services/Engine.ts"
 import type { AnswerOptions } from "./services/HumanChannel.ts"
 import type { Filter, RunRecord } from "./services/RunStore.ts"
 import type { TimeoutConfig } from "./Timeout.ts"
 import type { Workflow as EffectWorkflow } from "./Workflow.ts"
+
+export { BatonDisposed } from "./baton/runner.ts"
 
 /** A yes or a no, now or later. */
 export type Decision = boolean | PromiseLike<boolean> | Effect.Effect<boolean, unknown>
@@ -235,326 +232,6 @@ export interface Baton<in R = never> extends AsyncDisposable {
   cancel(executionId: string, reason?: string): Promise<CancelResult>
   /** Shuts the engine down, which cancels or hands over what lives, then releases the layer, and waits for both. */
   dispose(): Promise<void>
-}
-
-/**
- * The Baton was disposed: nothing new can be asked of it.
- *
- * **Example** (Reading the message)
- *
- * ```ts
- * import { Baton } from "effect-baton"
- *
- * new Baton.BatonDisposed().message // => "This Baton was disposed: make another one with Baton.make"
- * ```
- */
-export class BatonDisposed extends Schema.TaggedError<BatonDisposed>("effect-baton/Baton/BatonDisposed")(
-  "BatonDisposed",
-  {}
-) {
-  override get message(): string {
-    return "This Baton was disposed: make another one with Baton.make"
-  }
-}
-
-/** Runs effects with the services of a layer; it owns what still runs, and ends it when it is closed. */
-class Runner {
-  private readonly runtime: ManagedRuntime.ManagedRuntime<any, unknown>
-  private context: Context.Context<any> = Context.empty() as Context.Context<any>
-  private isBuilt = false
-  private isClosed = false
-  private closing: Promise<void> | undefined = undefined
-  private readonly open = new Set<() => Promise<unknown>>()
-
-  constructor(layer: Layer.Layer<any, unknown>) {
-    this.runtime = ManagedRuntime.make(layer)
-  }
-
-  /** Runs an effect that needs the layer, which the first one builds. */
-  async run<A>(effect: Effect.Effect<A, unknown, any>): Promise<A> {
-    if (!this.isBuilt) await this.build()
-    if (this.closing !== undefined) throw new BatonDisposed()
-    return this.promise(effect)
-  }
-
-  private build(): Promise<void> {
-    return this.runtime.context().then(
-      (context) => {
-        this.context = context
-        this.isBuilt = true
-      },
-      (error) => {
-        if (this.closing === undefined) throw error
-      }
-    )
-  }
-
-  fork<A, E>(effect: Effect.Effect<A, E, any>, onExit: (exit: Exit.Exit<A, E>) => void): void {
-    const fiber = Effect.runForkWith(this.context)(effect)
-    if (fiber.pollUnsafe() === undefined) {
-      const stop = () => Effect.runPromise(Fiber.interrupt(fiber))
-      this.open.add(stop)
-      fiber.addObserver(() => this.open.delete(stop))
-      if (this.isClosed) stop()
-    }
-    fiber.addObserver(onExit)
-  }
-
-  promise<A>(effect: Effect.Effect<A, unknown, any>): Promise<A> {
-    return new Promise((resolve, reject) =>
-      this.fork(effect, (exit) => (Exit.isSuccess(exit) ? resolve(exit.value) : reject(this.reason(exit.cause))))
-    )
-  }
-
-  /** What a promise is rejected with. */
-  reason(cause: Cause.Cause<unknown>): unknown {
-    return this.closing !== undefined && Cause.hasInterruptsOnly(cause) ? new BatonDisposed() : Cause.squash(cause)
-  }
-
-  /** Reads an effect synchronously; while that takes time, gives the value before. */
-  latest<A>(effect: Effect.Effect<A>, first: A): () => A {
-    let value = first
-    let isReading = false
-    return () => {
-      if (isReading) return value
-      isReading = true
-      this.fork(effect, (exit) => {
-        isReading = false
-        if (Exit.isSuccess(exit)) value = exit.value
-      })
-      return value
-    }
-  }
-
-  /**
-   * A stream of an execution, for readers that are independent of each other. A wait for the next element ends with
-   * `return`, or when this is closed; the readers of a settled execution come to their end by themselves.
-   */
-  iterate<A>(execution: EffectExecution<unknown, unknown>, stream: Stream.Stream<A>): AsyncIterable<A> {
-    return {
-      [Symbol.asyncIterator]: () => {
-        const inner = Stream.toAsyncIterableWith(stream, this.context)[Symbol.asyncIterator]()
-        const stop = () => inner.return!()
-        const stopUnlessSettled = async () => {
-          const status = await Effect.runPromiseExitWith(this.context)(execution.status)
-          if (Exit.isFailure(status) || !isSettled(status.value)) await stop()
-        }
-        const pull = () => {
-          this.open.add(stopUnlessSettled)
-          if (this.isClosed) void stopUnlessSettled()
-          return inner.next().finally(() => this.open.delete(stopUnlessSettled))
-        }
-        // Two pulls at once would read the same element.
-        let last: Promise<unknown> = Promise.resolve()
-        return {
-          next: () => {
-            const next = last.then(pull, pull)
-            last = next
-            return next
-          },
-          return: stop
-        }
-      }
-    }
-  }
-
-  close(): Promise<void> {
-    this.closing ??= this.end()
-    return this.closing
-  }
-
-  /** The engine drains before any service of the layer goes; what waits for neither is ended last. */
-  private async end(): Promise<void> {
-    const shutdown = this.isBuilt ? Context.get(this.context as Context.Context<Engine>, Engine).shutdown : Effect.void
-    const exit = await Effect.runPromiseExitWith(this.context)(Effect.ensuring(shutdown, this.runtime.disposeEffect))
-    this.isClosed = true
-    await Promise.all(Array.from(this.open, (stop) => stop()))
-    if (Exit.isFailure(exit)) throw Cause.squash(exit.cause)
-  }
-}
-
-/** Makes a value at its first use. */
-const lazy = <A>(make: () => A): (() => A) => {
-  let made: { readonly value: A } | undefined
-  return () => (made ??= { value: make() }).value
-}
-
-/** A promise that nobody has to read. */
-const quiet = <A>(promise: Promise<A>): Promise<A> => {
-  promise.catch(() => {})
-  return promise
-}
-
-/** The reason of a cancel by an aborted signal. */
-const abortReason = ({ reason }: AbortSignal): string => {
-  if (Predicate.isString(reason)) return reason
-  const isTold = Predicate.isError(reason) && reason.name !== "AbortError" && reason.message !== ""
-  return isTold ? reason.message : "aborted"
-}
-
-// -- options ------------------------------------------------------------------
-
-const toEffect = (result: unknown): Effect.Effect<unknown, unknown> =>
-  Effect.isEffect(result)
-    ? (result as Effect.Effect<unknown, unknown>)
-    : Predicate.isPromiseLike(result)
-      ? Effect.tryPromise({ try: () => result, catch: identity })
-      : Effect.succeed(result)
-
-/** The same options with the plain functions at these keys made into functions that return Effects. */
-const lift = (options: unknown, keys: ReadonlyArray<string>): any => {
-  if (!Predicate.isObject(options)) return options
-  const lifted = keys.flatMap((key) => {
-    const callback = (options as Record<string, unknown>)[key]
-    return Predicate.isFunction(callback)
-      ? [[key, (argument: unknown) => Effect.suspend(() => toEffect(callback(argument)))] as const]
-      : []
-  })
-  // What has no callbacks stays what it is, such as a Duration.
-  return lifted.length === 0 ? options : { ...options, ...Object.fromEntries(lifted) }
-}
-
-const toEffectOptions = ({ signal: _signal, ...options }: RunOptions<any, any>): EffectRunOptions<any, any> => ({
-  ...lift(options, ["onComplete", "onFailed", "onStatusChange"]),
-  timeout: lift(options.timeout, ["onTimeoutCallback"]),
-  retry: lift(options.retry, ["while", "onRetry"]),
-  cancel: lift(options.cancel, ["beforeCancel", "afterCancel"])
-})
-
-const given = <Options extends object>(options: Options): Given<Options> =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<Options>
-
-// -- handles ------------------------------------------------------------------
-
-const toLine = (entry: LogEntry): string => `${entry.level.toUpperCase()} ${entry.message}`
-
-const toProgress = ({ current, message, total }: NewestProgress): Progress =>
-  message === undefined ? { current, total } : { current, total, message }
-
-/** The handle over an execution, with the values its getters begin with. */
-const toExecution = (runner: Runner, self: EffectExecution<any, any>): Effect.Effect<Execution<any, any>> =>
-  Effect.map(Effect.all([self.status, self.progress, self.logs]), ([status, progress, logs]) => {
-    const newest = {
-      status: runner.latest(self.status, status),
-      progress: runner.latest(self.progress, progress),
-      logs: runner.latest(self.logs, logs)
-    }
-    const result = lazy(() => quiet(runner.promise(self.result)))
-    const exit = lazy(() => quiet(runner.promise(self.exit)))
-    const signal = lazy(() => {
-      const controller = new AbortController()
-      runner.fork(self.result, (exit) =>
-        Exit.isSuccess(exit) ? controller.abort() : controller.abort(runner.reason(exit.cause))
-      )
-      return controller.signal
-    })
-    return {
-      id: self.id,
-      workflow: self.workflow,
-      get status() {
-        return newest.status()
-      },
-      get progress() {
-        return toProgress(newest.progress())
-      },
-      get logs() {
-        return newest.logs().map(toLine)
-      },
-      get requests() {
-        return runner.promise(self.requests)
-      },
-      get usage() {
-        return runner.promise(self.usage)
-      },
-      get events() {
-        return runner.iterate(self, self.events)
-      },
-      get statusChanges() {
-        return runner.iterate(self, self.statusChanges)
-      },
-      get result() {
-        return result()
-      },
-      get exit() {
-        return exit()
-      },
-      get signal() {
-        return signal()
-      },
-      pause: () => runner.promise(self.pause),
-      resume: () => runner.promise(self.resume),
-      cancel: (reason?: string): Promise<any> => runner.promise(self.cancel(reason)),
-      waitForApproval: (message, options) => runner.promise(self.waitForApproval(message, options)),
-      waitForInput: (
-        prompt: string,
-        schema: Schema.Codec<any, any> = Schema.Unknown,
-        options?: { readonly timeout?: Duration.Input | undefined }
-      ) => runner.promise(self.waitForInput(prompt, schema, options)),
-      approve: (requestId, options) => runner.promise(self.approve(requestId, options)),
-      reject: (requestId, options) => runner.promise(self.reject(requestId, options)),
-      answer: (requestId, value, options) => runner.promise(self.answer(requestId, value, options))
-    }
-  })
-
-/** Cancels an execution when a signal is aborted; the signal is let go when the execution settles. */
-const cancelOnAbort = (runner: Runner, self: EffectExecution<any, any>, signal: AbortSignal): void => {
-  const cancel = () => runner.fork(self.cancel(abortReason(signal)), () => {})
-  if (signal.aborted) return cancel()
-  signal.addEventListener("abort", cancel, { once: true })
-  runner.fork(self.exit, () => signal.removeEventListener("abort", cancel))
-}
-
-const toRun = (
-  runner: Runner,
-  workflow: Workflow<any, any, any>,
-  self: EffectRun<any, any, any>,
-  options: Given<RunOptions<any, any>>
-): Run<any, any, any> => {
-  const { signal } = options
-  // A run that was not started holds no listener: its signal is looked at when it matters.
-  const cancelIfAborted = Effect.suspend(() =>
-    signal?.aborted === true ? Effect.asVoid(self.cancel(abortReason(signal))) : Effect.void
-  )
-  const status = runner.latest(Effect.andThen(cancelIfAborted, self.status), "pending")
-  const execution = lazy(() =>
-    runner.run(
-      Effect.gen(function* () {
-        yield* cancelIfAborted
-        const started = yield* self.start
-        if (signal !== undefined) cancelOnAbort(runner, started, signal)
-        return yield* toExecution(runner, started)
-      })
-    )
-  )
-  return {
-    id: self.id,
-    workflow,
-    options,
-    get status() {
-      return status()
-    },
-    start: () => execution(),
-    cancel: (reason) => runner.promise(self.cancel(reason))
-  }
-}
-
-const toWorkflow = (runner: Runner, self: EffectWorkflow<any, any, any, any>): Workflow<any, any, any> => {
-  const run = (input: unknown, options: RunOptions<any, any> = {}): Promise<Run<any, any, any>> =>
-    runner.run(
-      Effect.map(self.run(input, toEffectOptions(options)), (run) =>
-        toRun(runner, workflow, run, { ...given(self.defaults as RunOptions<any, any>), ...given(options) })
-      )
-    )
-  const start = (input: unknown, options?: RunOptions<any, any>): Promise<Execution<any, any>> =>
-    run(input, options).then((run) => run.start())
-  const workflow: Workflow<any, any, any> = {
-    name: self.name,
-    description: self.description,
-    run,
-    start,
-    execute: (input, options) => start(input, options).then((execution) => execution.result)
-  }
-  return workflow
 }
 
 /**

@@ -24,7 +24,7 @@ const floors: ReadonlyArray<readonly [path: RegExp, floor: number]> = [
   [/^src\/patterns\//, 2],
   [/^src\/(?:engines|stores|channels)\//, 3],
   [/^src\/server\//, 4],
-  [/^src\/Baton\.ts$/, 4],
+  [/^src\/(?:Baton\.ts$|baton\/)/, 4],
   [/^src\/testing\//, 5],
   [/^src\/index\.ts$/, 5]
 ]
