@@ -18,10 +18,6 @@ export const distinct = (brief: Brief): Brief => {
   return { ...brief, facts: brief.facts.filter(isNew), questions: brief.questions.filter(isNew) }
 }
 
-/** What somebody who is to approve a brief needs to see of it. */
-export const summaryOf = ({ facts, overview, questions }: Brief): string =>
-  [...(overview === "" ? [] : [overview]), `${facts.length} facts, ${questions.length} open questions.`].join("\n\n")
-
 /** The brief as Markdown, with a word on who wrote it. Summaries leave out what stands above them. */
 export const toMarkdown = (brief: Brief, digests: ReadonlyArray<Digest>, byline: string): string => {
   const folder = commonFolder(digests.map(({ name }) => name))

@@ -74,7 +74,7 @@ const ask = (onClosed: (answers: HumanChannel.Answers) => Effect.Effect<unknown,
 const priceText = /^(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$/
 
 const command = Command.make(
-  "briefing",
+  "npm start --",
   {
     paths: Argument.String("PATH").pipe(
       Argument.withDescription("Markdown or text files, or folders of them; by default this repository's documents"),

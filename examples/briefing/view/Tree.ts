@@ -3,7 +3,7 @@
  */
 import type { Event, Execution } from "effect-baton"
 
-export type State = "running" | "waiting" | "done" | "failed" | "cancelled"
+export type State = "running" | "waiting" | "done" | "failed" | "declined" | "cancelled"
 
 export interface Node {
   readonly name: string
@@ -45,6 +45,14 @@ const lineage = (root: Node, path: string): ReadonlyArray<Node> => {
     nodes.push(node)
   }
   return nodes
+}
+
+const requestStates: Record<Event.Of<"RequestSettled">["outcome"], State> = {
+  approved: "done",
+  answered: "done",
+  rejected: "declined",
+  "timed-out": "cancelled",
+  withdrawn: "cancelled"
 }
 
 /** Takes an event in. */
@@ -99,7 +107,7 @@ export const update = (root: Node, event: Event.Event): void => {
       node.state = "waiting"
       break
     case "RequestSettled":
-      node.state = event.outcome === "approved" || event.outcome === "answered" ? "done" : "cancelled"
+      node.state = requestStates[event.outcome]
       node.note = event.outcome
       break
     case "Progressed":

@@ -29,7 +29,7 @@ export const lines = (workflow: string, since: number): View => {
 }
 
 const teller = (tree: Tree.Node) => {
-  const tenths = new Map<string, number>()
+  const parts = new Map<string, number>()
   const place = (path: string) => (path === "" ? tree.name : Tree.segments(path).join(" "))
 
   return (event: Event.Event): string | undefined => {
@@ -38,11 +38,12 @@ const teller = (tree: Tree.Node) => {
       case "StepCompleted":
         return event.path.includes("/") ? undefined : `${at}: done in ${Tree.duration(event.durationMillis)}`
       case "Progressed": {
-        // Of what is long, every tenth part; of what is deep inside, nothing.
-        if (event.path.split("/").length > 2) return undefined
-        const tenth = event.total === 0 ? -1 : Math.floor((10 * event.current) / event.total)
-        if (tenths.get(event.path) === tenth || (event.path.includes("/") && tenth < 10)) return undefined
-        tenths.set(event.path, tenth)
+        // Of what is long, every tenth part; of what is inside of others, its end; of what is deeper, nothing.
+        const depth = event.path.split("/").length
+        if (depth > 2 || (depth === 2 && event.current < event.total)) return undefined
+        const part = event.total > 20 ? Math.floor((10 * event.current) / event.total) : event.current
+        if (parts.get(event.path) === part) return undefined
+        parts.set(event.path, part)
         const of = event.total === 0 ? "" : ` ${event.current}/${event.total}`
         return `${at}:${of}${event.message === undefined ? "" : ` ${event.message}`}`
       }

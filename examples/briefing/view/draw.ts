@@ -42,7 +42,7 @@ const fold = (root: Tree.Node, space: Space): ReadonlyArray<Line> => {
 const show = (start: Tree.Node, space: Space, depth: number, last: number): ReadonlyArray<Line> => {
   const { names, node } = depth === 0 ? { names: [start.name], node: start } : chain(start)
   const state = Tree.stateOf(node)
-  const isOpen = state !== "done" && state !== "cancelled"
+  const isOpen = state === "running" || state === "waiting" || state === "failed"
   const children = [...node.children.values()]
   const shown = depth === 0 ? children : isOpen ? children.filter((child) => Tree.stateOf(child) !== "done") : []
   const further = depth === last && isOpen ? tip(node) : []
@@ -89,6 +89,7 @@ const icon = (state: Tree.State, { frame }: Space): Piece => {
       return ["✓", "green"]
     case "failed":
       return ["✗", "red"]
+    case "declined":
     case "cancelled":
       return ["–", "yellow"]
   }
@@ -101,7 +102,11 @@ const about = (node: Tree.Node, state: Tree.State, { now }: Space): Line => {
   const isLive = state === "running" || state === "waiting"
   const done = children.filter((child) => Tree.stateOf(child) === "done").length
   const parts = [
-    ...(isLive && total > 1 ? [`${current}/${total}`] : children.length > 1 ? [`${done} done`] : []),
+    ...(isLive && total > 1
+      ? [`${current}/${total}`]
+      : children.length > 1
+        ? [isLive ? `${done} done` : `${children.length} parts`]
+        : []),
     ...(isLive && message !== undefined ? [message] : []),
     ...(Number.isFinite(node.startedAt) ? [Tree.duration((isLive ? now : node.endedAt) - node.startedAt)] : [])
   ]

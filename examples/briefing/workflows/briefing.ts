@@ -12,7 +12,7 @@ import {
   Step,
   Workflow
 } from "effect-baton"
-import { summaryOf, toMarkdown } from "../brief.ts"
+import { toMarkdown } from "../brief.ts"
 import * as Documents from "../documents.ts"
 import { Library, UnknownDocument } from "../library.ts"
 import { Byline } from "../model.ts"
@@ -94,7 +94,7 @@ export const briefing = Workflow.make("briefing", {
     const page = toMarkdown(brief, digests, yield* Byline)
 
     yield* Execution.progress({ current: 3, total: 4, message: "waiting for approval" })
-    const approval = yield* Execution.waitForApproval(`${summaryOf(brief)}\n\nWrite this brief to ${file}?`)
+    const approval = yield* Execution.waitForApproval(`${page}\nWrite this brief to ${file}?`)
     if (!approval.approved) return { _tag: "Declined", reason: approval.reason ?? "declined" } as const
 
     yield* Step.make("save", {

@@ -160,7 +160,7 @@ describe("the briefing desk", () => {
         const lines = draw(tree, space)
         assert.isAtMost(lines.length, 6)
         for (const line of lines) assert.isBelow(line.length, 60)
-        if (event._tag === "RequestOpened") assert.match(lines.join("\n"), /✓ write {2}3 done.*\n {2}\? approval/)
+        if (event._tag === "RequestOpened") assert.match(lines.join("\n"), /✓ write {2}3 parts.*\n {2}\? approval/)
       }
       assert.deepStrictEqual(
         draw(tree, { ...space, rows: 24 }).map((line) => line.trim().split("  ")[0]),
