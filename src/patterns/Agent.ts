@@ -18,20 +18,17 @@ import type * as Response from "effect/ai/Response"
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import { BudgetExceeded } from "../Budget.ts"
 import * as Step from "../Step.ts"
-import { modelOf } from "../services/Ask.ts"
-import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import { type AgentError, AgentStopped, GuardrailTripped, TurnsExhausted } from "./AgentError.ts"
+import { ask, CallError, finisher, starter } from "./AgentModel.ts"
 import * as tools from "./AgentTool.ts"
 import { type Approvals, decide, permit } from "./approvals.ts"
 import { type Compaction, compact, problemOf } from "./compaction.ts"
 import { Answer, Conversation, Outcome, type ToolCall, type ToolResult } from "./conversation.ts"
 import type { Declares, Definition, Nothing, Own, Text } from "./definition.ts"
 import { invalid, report, scope } from "./phase.ts"
-import { paragraphs, shown } from "./prompt.ts"
 
 export { type AgentError, AgentStopped, GuardrailTripped, TurnsExhausted } from "./AgentError.ts"
 export { type AsToolOptions, asTool, type Tools, type WorkflowTool } from "./AgentTool.ts"
@@ -218,7 +215,8 @@ export const called =
   ({ calls }) =>
     calls.some((call) => !call.isFailure && names.includes(call.name))
 
-type AnyOptions = Options<
+/** Options whose types were checked where the agent was made. */
+export type AnyOptions = Options<
   tools.Tools | ReadonlyArray<tools.Tools>,
   Workflow.Boundary<any>,
   Workflow.Boundary<any>,
@@ -308,8 +306,8 @@ const define = (name: string, options: AnyOptions) => {
       return false
     })
 
-  const guard = (which: "input" | "output", value: any): Effect.Effect<any, any, any> => {
-    const check = guardrails?.[which] as ((value: any) => Effect.Effect<any, any, any>) | undefined
+  const guard = (which: "input" | "output", value: unknown): Effect.Effect<unknown, any, any> => {
+    const check = guardrails?.[which] as ((value: unknown) => Effect.Effect<unknown, any, any>) | undefined
     if (check === undefined) return Effect.succeed(value)
     const schema = (which === "input" ? options.input : options.output) ?? Schema.String
     return Step.make(`guardrail/${which}`, { output: schema, error: failure, run: Effect.suspend(() => check(value)) })
@@ -323,7 +321,7 @@ const define = (name: string, options: AnyOptions) => {
     AiError.AiError
   ])
 
-  const body = (input: any): Effect.Effect<any, any, any> =>
+  const body = (input: unknown): Effect.Effect<unknown, any, any> =>
     Effect.suspend(() => {
       let conversation = new Conversation(Prompt.empty)
       let number = 0
@@ -356,9 +354,6 @@ const define = (name: string, options: AnyOptions) => {
   })
 }
 
-/** What asking a model and calling a tool can fail with, to be recorded. */
-const CallError = Schema.Union([AiError.AiError, BudgetExceeded])
-
 /** How an answer ends whose calls are whole; as `effect/ai` has it. */
 const complete: ReadonlySet<string> = new Set<Response.FinishReason>(["stop", "tool-calls", "pause"])
 
@@ -371,88 +366,4 @@ const keysOf = (calls: ReadonlyArray<ToolCall>): ReadonlyArray<string> => {
     seen.add(key)
     return key
   })
-}
-
-/** Gives the conversation that an input begins. */
-const starter = ({ input: schema, instructions, prompt }: AnyOptions) => {
-  const text = shown(schema ?? Schema.String)
-  const system = instructions === undefined ? Prompt.empty : Prompt.make([{ role: "system", content: instructions }])
-  return (input: any): Prompt.Prompt => {
-    const given = prompt !== undefined ? prompt(input) : Prompt.isPrompt(input) ? input : text(input)
-    return Prompt.concat(system, Prompt.make(given))
-  }
-}
-
-/** Asks the model for its next turn. */
-const ask = (
-  { model: id, stream = false }: AnyOptions,
-  { toolkit }: tools.Resolved,
-  prompt: Prompt.Prompt
-): Effect.Effect<Answer, AiError.AiError, any> =>
-  Effect.gen(function* () {
-    const model = yield* modelOf(id)
-    const options = { prompt, toolkit, disableToolCallResolution: true, toolCallValidation: "deferred" } as const
-    const parts: ReadonlyArray<Response.AnyPart> = stream
-      ? yield* Stream.runCollect(model.streamText(options))
-      : (yield* model.generateText(options)).content
-    return yield* answerOf(parts)
-  }).pipe(Effect.provideService(Models.Purpose, "turn")) as Effect.Effect<Answer, AiError.AiError, any>
-
-const answerOf = (parts: ReadonlyArray<Response.AnyPart>): Effect.Effect<Answer, AiError.AiError> => {
-  const broken = parts.find((part) => part.type === "error")
-  if (broken !== undefined) {
-    const { error } = broken
-    if (AiError.isAiError(error)) return Effect.fail(error)
-    const description = error instanceof Error ? error.message : String(error)
-    const reason = new AiError.InternalProviderError({ description })
-    return Effect.fail(AiError.make({ module: "Agent", method: "streamText", reason }))
-  }
-  const finish = parts.find((part) => part.type === "finish")
-  const input = finish?.usage.inputTokens.total
-  const output = finish?.usage.outputTokens.total
-  return Effect.succeed({
-    said: Prompt.fromResponseParts(parts),
-    finishReason: finish?.reason ?? "stop",
-    ...(input === undefined || output === undefined ? undefined : { tokens: input + output })
-  })
-}
-
-const outputTask = "Give the answer to all of this now, as a JSON value that fits the schema."
-
-/** Gives the output: what the model said last, or an object that it is asked for. */
-const finisher = (options: AnyOptions) => {
-  const schema = options.output ?? Schema.String
-  if (schema === Schema.String) {
-    return (_: tools.Resolved, conversation: Conversation) => Effect.sync(() => conversation.text)
-  }
-  // Providers give objects only: anything else travels in one.
-  const isObject = Schema.toEncoded(schema).ast._tag === "Objects"
-  const object: Workflow.Boundary<any> = isObject ? schema : Schema.Struct({ value: schema })
-  return ({ toolkit }: tools.Resolved, conversation: Conversation) => {
-    const request = (...messages: ReadonlyArray<Prompt.MessageEncoded>) =>
-      Effect.flatMap(modelOf(options.model), (model) =>
-        model.generateObject({
-          prompt: Prompt.concat(conversation.history, Prompt.make(messages)),
-          schema: object,
-          objectName: "output",
-          // Where a conversation has calls of tools, some providers want to know the tools.
-          toolkit,
-          toolChoice: "none",
-          disableToolCallResolution: true
-        })
-      )
-    const first: Prompt.MessageEncoded = { role: "user", content: outputTask }
-    const run = Effect.catch(request(first), (error) => {
-      if (!AiError.isAiError(error) || error.reason._tag !== "StructuredOutputError") return Effect.fail(error)
-      const { description, responseText } = error.reason
-      const said: ReadonlyArray<Prompt.MessageEncoded> =
-        responseText === "" ? [] : [{ role: "assistant", content: responseText }]
-      const correct = paragraphs(`Your answer was not valid:\n${description}`, outputTask)
-      return request(first, ...said, { role: "user", content: correct })
-    }).pipe(
-      Effect.map(({ value }) => (isObject ? value : value.value)),
-      Effect.provideService(Models.Purpose, "output")
-    )
-    return Step.make("output", { output: schema, error: CallError, run: run as Effect.Effect<any, any, any> })
-  }
 }

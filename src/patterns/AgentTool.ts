@@ -98,6 +98,7 @@ export const asTool = <W extends Workflow.Any, const Name extends string = strin
     failure: Schema.toCodecJson(Schema.Union([workflow.error, RunError])),
     needsApproval: options.needsApproval
   })
+  // `any`: the types of the schemas say nothing of the workflow that they are made from.
   return Object.assign(tool, { workflow }) as any
 }
 
@@ -109,8 +110,8 @@ const parametersOf = (input: Workflow.Boundary<any>): Schema.Codec<any, any> => 
   if (Schema.toEncoded(json).ast._tag === "Objects") return json
   return Schema.Struct({ input: json }).pipe(
     Schema.decodeTo(Schema.toType(input), {
-      decode: SchemaGetter.transform(({ input }: { readonly input: any }) => input),
-      encode: SchemaGetter.transform((input: any) => ({ input }))
+      decode: SchemaGetter.transform(({ input }: { readonly input: unknown }) => input),
+      encode: SchemaGetter.transform((input: unknown) => ({ input }))
     })
   )
 }
@@ -234,7 +235,7 @@ const withHandlers = (source: Tools): Effect.Effect<Toolkit.WithHandler<any>, an
     const workflow = tool.workflow as Workflow.Workflow<any, any, any, any>
     handlers.set(tool.id, {
       name: tool.name,
-      handler: (input: any) => inline(workflow, input),
+      handler: (input: unknown) => inline(workflow, input),
       context: Context.empty()
     })
   }

@@ -169,7 +169,7 @@ const define = (name: string, options: AnyOptions) => {
   const output = options.output ?? Schema.String
 
   const makeDraft = options.generate ?? generator(options)
-  const generate = (input: any) =>
+  const generate = (input: unknown) =>
     phase(
       "generate",
       Effect.suspend(() => makeDraft(input))
@@ -178,7 +178,7 @@ const define = (name: string, options: AnyOptions) => {
   const judge =
     options.evaluate ??
     askModel({ criteria, draft: options.output, input: options.input, model: options.evaluatorModel })
-  const evaluate = (draft: any, input: any) =>
+  const evaluate = (draft: unknown, input: unknown) =>
     phase(
       "evaluate",
       Effect.flatMap(
@@ -193,20 +193,20 @@ const define = (name: string, options: AnyOptions) => {
     )
 
   const improve = options.optimize ?? optimizer(options)
-  const optimize = (draft: any, evaluation: Grade, input: any) =>
+  const optimize = (draft: unknown, evaluation: Grade, input: unknown) =>
     phase(
       "optimize",
       Effect.suspend(() => improve(draft, evaluation, input))
     )
 
-  const run = Effect.fnUntraced(function* (input: any) {
+  const run = Effect.fnUntraced(function* (input: unknown) {
     // Progress is the pattern's, though it is told of from within an iteration.
     const here = yield* Effect.context<never>()
     const tell = (current: number, message: string) =>
       Effect.provideContext(report({ current, total: maxIterations, message }), here)
 
     /** Evaluates a draft, and makes another one of it if there is to be one. */
-    const iterate = Effect.fnUntraced(function* (n: number, draft: any) {
+    const iterate = Effect.fnUntraced(function* (n: number, draft: unknown) {
       const evaluation = yield* evaluate(draft, input)
       yield* tell(n, `draft ${n} ${evaluation.passed ? "passed" : "did not pass"} with ${evaluation.score}`)
       const isLast = evaluation.passed || n === maxIterations
@@ -270,7 +270,7 @@ const generator = (options: AnyOptions) => {
   const { criteria = [], input = Schema.String, output = Schema.String } = options
   const inputText = shown(input)
   const task = "Do what the input asks for."
-  return (given: any) =>
+  return (given: unknown) =>
     answer(output, {
       purpose: "generate",
       name: "draft",
@@ -285,7 +285,7 @@ const optimizer = (options: AnyOptions) => {
   const inputText = shown(input)
   const draftText = shown(output)
   const task = "Improve the draft, an answer to the input, by the feedback, and give the whole of it."
-  return (draft: any, { criteria: found = [], feedback, score }: Grade, given: any) => {
+  return (draft: unknown, { criteria: found = [], feedback, score }: Grade, given: unknown) => {
     const scores = found.map((each) => `- ${each.name}: ${each.score}${each.feedback ? `. ${each.feedback}` : ""}`)
     return answer(output, {
       purpose: "optimize",

@@ -222,7 +222,7 @@ export interface DecisionOptions<Draft, Input> {
 export const decisions = <Draft = string, Input = string>(
   options: DecisionOptions<Draft, Input>
 ): Judge<Draft, Input, AiError.AiError, DecisionModel.DecisionModel> => {
-  const { draft = Schema.String as any as Boundary<Draft>, input = Schema.String as any as Boundary<Input> } = options
+  const { draft = Schema.String, input = Schema.String } = options
   const criteria = named("Judge.decisions", options.criteria)
   const measures = Object.entries(options.criteria)
   for (const [name, { levels }] of measures) {
@@ -237,9 +237,9 @@ export const decisions = <Draft = string, Input = string>(
       ])
     )
   })
-  // The input is of the two schemas together, which their types do not say.
-  const decide = (input: any) =>
-    Effect.provideService(DecisionModel.decide(definition, { input }), Models.Purpose, "evaluate")
+  const decide = (shown: { readonly input: unknown; readonly draft: unknown }) =>
+    // `any`: what is shown is of the two schemas, whose types are not known here.
+    Effect.provideService(DecisionModel.decide(definition, { input: shown as any }), Models.Purpose, "evaluate")
   return judge(criteria, (draft, input) =>
     Effect.map(decide({ input, draft }), ({ answers }) => {
       const scores = measures.map(([name, { levels }]): CriterionScore => {

@@ -52,14 +52,17 @@ export const combine = <const J extends ReadonlyArray<Any>>(...judges: J): Joine
   const names = criteria.map(({ name }) => name)
   if (judges.length === 0) throw invalid("Judge.combine", "judges", [], "Expected at least one judge")
   if (new Set(names).size < names.length) throw invalid("Judge.combine", "criteria", names, "Expected different names")
-  return judge(criteria, (draft: unknown, input: unknown) =>
-    Effect.map(all(judges, draft, input), (evaluations) =>
-      evaluation(
-        criteria,
-        evaluations.flatMap((each) => each.criteria ?? []),
-        joined(evaluations)
+  return judge(
+    criteria,
+    (draft: unknown, input: unknown) =>
+      Effect.map(all(judges, draft, input), (evaluations) =>
+        evaluation(
+          criteria,
+          evaluations.flatMap((each) => each.criteria ?? []),
+          joined(evaluations)
+        )
       )
-    )
+    // `any`: what all of the judges take is a type that only `Joined` can say.
   ) as any
 }
 
@@ -120,17 +123,20 @@ export const panel = <const J extends ReadonlyArray<Any>>(
     if (JSON.stringify(names) !== expected)
       throw invalid("Judge.panel", "criteria", names, `Expected the criteria of the first judge, ${expected}`)
   }
-  return judge(criteria, (draft: unknown, input: unknown) =>
-    Effect.map(all(judges, draft, input), (evaluations) => {
-      // What is missing or too much in one of them is left for the pattern to refuse.
-      const odd = evaluations.find((each) => problems({ ...each, score: 0 }, criteria).length > 0)
-      if (odd !== undefined) return odd
-      const scores = criteria.map(({ name }): CriterionScore => {
-        const found = evaluations.map(({ criteria = [] }) => criteria.find((each) => each.name === name)!)
-        const feedback = found.flatMap(({ feedback }) => (feedback ? [feedback] : [])).join("\n")
-        return { name, score: pool(found.map(({ score }) => score)), ...(feedback === "" ? {} : { feedback }) }
+  return judge(
+    criteria,
+    (draft: unknown, input: unknown) =>
+      Effect.map(all(judges, draft, input), (evaluations) => {
+        // What is missing or too much in one of them is left for the pattern to refuse.
+        const odd = evaluations.find((each) => problems({ ...each, score: 0 }, criteria).length > 0)
+        if (odd !== undefined) return odd
+        const scores = criteria.map(({ name }): CriterionScore => {
+          const found = evaluations.map(({ criteria = [] }) => criteria.find((each) => each.name === name)!)
+          const feedback = found.flatMap(({ feedback }) => (feedback ? [feedback] : [])).join("\n")
+          return { name, score: pool(found.map(({ score }) => score)), ...(feedback === "" ? {} : { feedback }) }
+        })
+        return evaluation(criteria, scores, joined(evaluations))
       })
-      return evaluation(criteria, scores, joined(evaluations))
-    })
+    // `any`: as in `combine`.
   ) as any
 }

@@ -51,7 +51,7 @@ export const list = (criteria: ReadonlyArray<Criterion>): string | undefined =>
     ? undefined
     : `Criteria:\n${criteria.map(({ description, name }) => `- ${name}: ${description}`).join("\n")}`
 
-/** What a language model is shown that evaluates. */
+/** What a language model is shown that evaluates; `any`, since a schema of whatever it is only shows it. */
 export interface ModelOptions {
   readonly criteria: ReadonlyArray<Criterion>
   readonly draft?: Boundary<any> | undefined

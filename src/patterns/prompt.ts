@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Models from "../services/Models.ts"
 import type { Boundary } from "../Workflow.ts"
 
-/** How a value of a schema reads in a prompt: text as it is, anything else as JSON. */
+/** How a value of a schema, of `any` type, reads in a prompt: text as it is, anything else as JSON. */
 export const shown = (schema: Boundary<any>): ((value: unknown) => string) => {
   const encode = Schema.encodeUnknownSync(Schema.toCodecJson(schema))
   return (value) => (typeof value === "string" ? value : JSON.stringify(encode(value), undefined, 2))

@@ -136,6 +136,7 @@ export interface Progress {
 export const watchTools = (options: CallOptions, progress: Progress): CallOptions => {
   const { toolkit } = options
   if (toolkit === undefined) return options
+  // `any`: a toolkit of whatever tools, with its handlers.
   const watch = (toolkit: any): any => ({
     ...toolkit,
     handle: (...args: ReadonlyArray<unknown>) => {

@@ -20,14 +20,14 @@ export interface Around {
   readonly stream: (options: CallOptions) => Stream.Stream<any, any, any>
 }
 
-/** Calls a method of a model; its overloads would only say what is known already. */
+/** Calls a method of a model; `any`, as its overloads would only say what is known already. */
 export const generate = (
   model: LanguageModel.LanguageModel,
   method: Method,
   options: CallOptions
 ): Effect.Effect<LanguageModel.GenerateTextResponse<any>, any, any> => (model[method] as any)(options)
 
-/** Streams from a model. */
+/** Streams from a model; `any` as for `generate`. */
 export const stream = (model: LanguageModel.LanguageModel, options: CallOptions): Stream.Stream<any, any, any> =>
   model.streamText(options as any) as any
 
