@@ -36,6 +36,7 @@ import { Answers } from "./answers.ts"
 import type { DurableJournal, JournalHost } from "./journal.ts"
 import { Parking } from "./parking.ts"
 import type { Placement } from "./placement.ts"
+import { Reads } from "./reads.ts"
 import { Recovery } from "./recovery.ts"
 import { Registry } from "./registry.ts"
 import { atOnce, withNumbers } from "./rows.ts"
@@ -66,7 +67,7 @@ export class DurableEngine implements Host, JournalHost {
   readonly writer: Writer
   readonly isPg: boolean
   isDraining = false
-  private readonly context: Context.Context<never>
+  readonly context: Context.Context<never>
   readonly clock: Clock.Clock
   private readonly name: string
   private epochs = 0
@@ -81,6 +82,7 @@ export class DurableEngine implements Host, JournalHost {
   readonly registry = new Registry(this)
   readonly starts = new Starts(this)
   readonly sequels = new Sequels(this)
+  readonly reads = new Reads(this)
   readonly recovery = new Recovery(this)
   readonly parking = new Parking(this)
   readonly watchers = new Watchers(this)

@@ -53,7 +53,7 @@ export class DurableHandle implements Execution<any, any> {
   }
 
   private get row(): Effect.Effect<RunRow> {
-    return Effect.flatMap(this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [this.id]), ([row]) =>
+    return Effect.flatMap(this.engine.reads.run(this.id), (row) =>
       row === undefined
         ? Effect.die(new Error(`${this.id} is no longer in the database: it was pruned`))
         : Effect.succeed(row)
@@ -179,26 +179,26 @@ export class DurableHandle implements Execution<any, any> {
   }
 
   get requests(): Effect.Effect<ReadonlyArray<HumanRequest>> {
-    return this.either(
-      (execution) => execution.requests,
-      () =>
-        Effect.gen({ self: this }, function* () {
-          const rows = yield* this.engine.query<RequestRow>(
-            `SELECT * FROM baton_requests WHERE execution_id = ? AND outcome IS NULL ORDER BY sequence`,
-            [this.id]
-          )
-          if (rows.length === 0) return []
-          const answers = yield* this.engine.query<AnswerRow>(
-            `SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY request_id, n`,
-            [this.id]
-          )
-          return rows.map((row) => {
-            const shown = detached(row, this.workflow).toRequest()
-            if (shown._tag === "Input") return { ...shown, jsonSchema: parse(row.rules).jsonSchema }
-            return { ...shown, responses: toResponses(answers.filter((answer) => answer.request_id === row.id)) }
-          })
-        })
-    )
+    const stored = Effect.gen({ self: this }, function* () {
+      const rows = yield* this.engine.query<RequestRow>(
+        `SELECT * FROM baton_requests WHERE execution_id = ? AND outcome IS NULL ORDER BY sequence`,
+        [this.id]
+      )
+      if (rows.length === 0) return []
+      const answers = yield* this.engine.query<AnswerRow>(
+        `SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY request_id, n`,
+        [this.id]
+      )
+      return rows.map((row) => {
+        const shown = detached(row, this.workflow).toRequest()
+        if (shown._tag === "Input") return { ...shown, jsonSchema: parse(row.rules).jsonSchema }
+        return { ...shown, responses: toResponses(answers.filter((answer) => answer.request_id === row.id)) }
+      })
+    })
+    // What a replay has yet to come to is open all the same.
+    const known = (execution: ExecutionImpl) =>
+      (execution.journal as DurableJournal).recorded.isBehind ? stored : execution.requests
+    return this.either(known, () => stored)
   }
 
   get usage(): Effect.Effect<Usage> {

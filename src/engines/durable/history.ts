@@ -7,6 +7,7 @@ import { parse, type Stored } from "./codec.ts"
 
 /** An event as it is stored. */
 export interface EventRow {
+  readonly execution_id: string
   readonly sequence: number
   readonly time: number
   readonly tag: string
@@ -33,6 +34,7 @@ export interface RequestRow {
 
 /** An answer as it is stored. */
 export interface AnswerRow {
+  readonly execution_id: string
   readonly request_id: string
   readonly n: number
   readonly by_whom: string
@@ -42,10 +44,27 @@ export interface AnswerRow {
 
 /** A sleep of a body as it is stored. */
 export interface TimerRow {
+  readonly execution_id: string
   readonly attempt: number
   readonly path: string
   readonly due: number
   readonly state: string
+}
+
+/** What a run begins with that was made from another, as it is stored. */
+export interface SeedRow {
+  readonly execution_id: string
+  readonly path: string
+  readonly result: string
+}
+
+/** A child as its parent needs to know it. */
+export interface ChildRow {
+  readonly parent_id: string
+  readonly id: string
+  readonly status: string
+  readonly settled_at: number | null
+  readonly usage_total: string | null
 }
 
 /** What is stored of an execution that is taken up again. */
@@ -54,8 +73,8 @@ export interface History {
   readonly requests: ReadonlyArray<RequestRow>
   readonly answers: ReadonlyArray<AnswerRow>
   readonly timers: ReadonlyArray<TimerRow>
-  readonly seeds: ReadonlyArray<{ readonly path: string; readonly result: string }>
-  readonly children: ReadonlyArray<{ readonly id: string; readonly status: string }>
+  readonly seeds: ReadonlyArray<SeedRow>
+  readonly children: ReadonlyArray<ChildRow>
 }
 
 /** A request, and how far its events tell of it. */

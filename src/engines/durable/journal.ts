@@ -308,6 +308,7 @@ export class DurableJournal extends Outbox implements Journal {
       return Effect.never
     }
     if (known.settled === undefined) {
+      this.recorded.reopened(frame.path)
       this.restoreAnswers(request, known)
       return true
     }

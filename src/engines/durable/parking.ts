@@ -43,7 +43,8 @@ export class Parking {
     if (execution.outcome !== undefined || execution.cancelled !== undefined || execution.decision !== undefined)
       return false
     if (journal.inFlight > 0 || journal.isFrozen || !journal.isIdle || execution.timedOut !== undefined) return false
-    if (this.engine.answers.reopening.has(execution)) return false
+    // What people said may be for a request that its replay has yet to come to (D6).
+    if (this.engine.answers.reopening.has(execution) || journal.recorded.isBehind) return false
     if (this.pins.has(execution.id)) return false
     // Somebody outside waits for an answer.
     if (execution.holds > (execution.paused ? 1 : 0)) return false

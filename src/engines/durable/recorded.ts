@@ -152,6 +152,19 @@ export class Recorded {
     return this.requests.get(path)
   }
 
+  /** The body waits again for a request that was open. */
+  reopened(path: string): void {
+    this.requests.delete(path)
+  }
+
+  /** Whether there is a request that was open and that the body has not come to again. */
+  get isBehind(): boolean {
+    for (const { row, settled } of this.requests.values()) {
+      if (settled === undefined && !row.path.startsWith("handle/")) return true
+    }
+    return false
+  }
+
   timer(path: string): TimerRow | undefined {
     return this.timers.get(path)
   }

@@ -14,10 +14,11 @@ import { ExecutionNotFound } from "../../services/Engine.ts"
 import { loadJournaling } from "../../services/ModelCall.ts"
 import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
+import { type Claim, claiming } from "./claiming.ts"
 import { decode, parse } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
-import { type AnswerRow, type EventRow, hasAnswers, type RequestRow } from "./history.ts"
+import { type EventRow, hasAnswers } from "./history.ts"
 import { DurableJournal } from "./journal.ts"
 import { fromStored } from "./options.ts"
 import type { Registration } from "./registry.ts"
@@ -43,8 +44,11 @@ export class Recovery {
   readonly held = new Set<string>()
   readonly loading = new Map<string, Array<() => void>>()
 
+  private readonly claim: (claim: Claim) => Effect.Effect<boolean>
+
   constructor(engine: DurableEngine) {
     this.engine = engine
+    this.claim = claiming(engine)
   }
 
   loaded(id: string): Effect.Effect<void> {
@@ -55,10 +59,11 @@ export class Recovery {
     })
   }
 
-  loadEnded(id: string): void {
-    const waiting = this.loading.get(id)
+  loadEnded(id: string, waiting = this.loading.get(id)): void {
+    // Another may have begun by now, which goes on.
+    if (waiting === undefined || this.loading.get(id) !== waiting) return
     this.loading.delete(id)
-    for (const resume of waiting ?? []) resume()
+    for (const resume of waiting) resume()
   }
 
   /** The execution in memory: as it is, or taken up from its rows; nothing if it has settled or can not go on here. */
@@ -68,10 +73,11 @@ export class Recovery {
       if (known !== undefined) return Effect.succeed(known)
       if (this.engine.isDraining || !this.engine.runs) return Effect.succeed(undefined)
       if (this.loading.has(id)) return Effect.andThen(this.loaded(id), this.activate(id, parent))
-      this.loading.set(id, [])
+      const waiting: Array<() => void> = []
+      this.loading.set(id, waiting)
       return Effect.ensuring(
         this.load(id, parent),
-        Effect.sync(() => this.loadEnded(id))
+        Effect.sync(() => this.loadEnded(id, waiting))
       )
     })
   }
@@ -86,7 +92,7 @@ export class Recovery {
         [now, workflow.name, ...(workflow.version === undefined ? [] : [workflow.version])]
       )
       for (const { id } of rows) this.held.delete(id)
-      yield* Effect.forEach(rows, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
+      yield* Effect.forEach(rows, ({ id }) => this.activate(id), { concurrency: 64, discard: true })
       yield* this.engine.signals.handleSignals
       yield* this.engine.alarm.setNext(now)
     })
@@ -108,44 +114,33 @@ export class Recovery {
             this.engine.placement.owns(root_id) &&
             this.engine.registry.find(workflow, version) !== undefined
         )
-        yield* Effect.forEach(mine, ({ id }) => this.activate(id), { concurrency: 16, discard: true })
+        yield* Effect.forEach(mine, ({ id }) => this.activate(id), { concurrency: 64, discard: true })
         if (rows.length < duePage) return
         after = rows[duePage - 1]
       }
     })
   }
 
-  private load(id: string, known: ExecutionImpl | undefined): Effect.Effect<ExecutionImpl | undefined> {
+  private load(id: string, parent: ExecutionImpl | undefined): Effect.Effect<ExecutionImpl | undefined> {
     return Effect.gen({ self: this }, function* () {
-      const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+      const row = yield* this.engine.reads.run(id)
       if (row === undefined || row.settled_at !== null || !this.engine.placement.owns(row.root_id)) return undefined
       const registration = this.engine.registry.find(row.workflow, row.version)
       if (registration === undefined) return undefined
-      let parent = known
       if (parent === undefined && row.parent_id !== null) {
-        // A child goes on under its parent, which takes it up.
+        // A child goes on under its parent, which takes it up, or has, or is about to.
         this.loadEnded(id)
-        parent = yield* this.activate(row.parent_id)
-        const taken = this.engine.residents.get(id)
-        if (taken !== undefined) return taken
-        if (parent === undefined) return undefined
-        this.loading.set(id, [])
+        const above = yield* this.activate(row.parent_id)
+        return above === undefined ? this.engine.residents.get(id) : yield* this.activate(id, above)
       }
-      const [last] = yield* this.engine.query<{ n: number | null }>(
-        `SELECT MAX(sequence) AS n FROM baton_events WHERE execution_id = ?`,
-        [id]
-      )
-      const sequence = Number(last?.n ?? 0)
+      const events = yield* this.engine.reads.events(id)
+      const sequence = events[events.length - 1]?.sequence ?? 0
       const crashed = row.wake_at !== null && Number(row.wake_at) === resident
       const crashes = !crashed ? row.crashes : sequence > row.crash_sequence ? 1 : row.crashes + 1
       const epoch = this.engine.nextEpoch()
-      const claimed = yield* this.engine.command<{ id: string }>(
-        `UPDATE baton_runs SET epoch = ?, wake_at = ?, held = NULL, crashes = ?, crash_sequence = ? WHERE id = ? AND epoch = ? RETURNING id`,
-        [epoch, resident, crashes, sequence, id, row.epoch]
-      )
-      if (claimed.length === 0) return undefined
-      const history = yield* this.history(id)
-      const { children, events, seeds } = history
+      if (!(yield* this.claim({ id, epoch, crashes, sequence, before: row.epoch }))) return undefined
+      const history = yield* this.engine.reads.history(row, events)
+      const { children, seeds } = history
       if (hasAnswers(history)) yield* loadJournaling
       const execution = this.construct(row, registration, epoch, parent)
       const journal = execution.journal as DurableJournal
@@ -172,30 +167,6 @@ export class Recovery {
       yield* this.engine.answers.refresh(execution)
       return execution
     })
-  }
-
-  /** All that is stored of an execution. */
-  history(id: string) {
-    return Effect.map(
-      Effect.all([
-        this.engine.query<EventRow>(`SELECT * FROM baton_events WHERE execution_id = ? ORDER BY sequence`, [id]),
-        this.engine.query<RequestRow>(`SELECT * FROM baton_requests WHERE execution_id = ?`, [id]),
-        this.engine.query<AnswerRow>(`SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY request_id, n`, [id]),
-        this.engine.query<{ attempt: number; path: string; due: number; state: string }>(
-          `SELECT attempt, path, due, state FROM baton_timers WHERE execution_id = ?`,
-          [id]
-        ),
-        this.engine.query<{ path: string; result: string }>(
-          `SELECT path, result FROM baton_seeds WHERE execution_id = ?`,
-          [id]
-        ),
-        this.engine.query<{ id: string; status: string; settled_at: number | null; usage_total: string | null }>(
-          `SELECT id, status, settled_at, usage_total FROM baton_runs WHERE parent_id = ?`,
-          [id]
-        )
-      ]),
-      ([events, requests, answers, timers, seeds, children]) => ({ events, requests, answers, timers, seeds, children })
-    )
   }
 
   private construct(
@@ -281,7 +252,7 @@ export class Recovery {
       const known = this.engine.residents.get(id)
       if (known !== undefined) return new DurableHandle(this.engine, id, known.workflow, known.definition)
       yield* this.engine.writer.drained
-      const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+      const row = yield* this.engine.reads.run(id)
       if (row === undefined) return yield* new ExecutionNotFound({ id })
       const registration = this.engine.registry.find(row.workflow, row.version)
       const given = expected?.name === row.workflow ? expected : undefined

@@ -29,8 +29,6 @@ export interface RunRow {
 /** `wake_at` of an execution that is in the memory of its owner: when nobody has it, it must be taken up. */
 export const resident = 0
 /** `wake_at` of one that was let go in the middle of its work. */
-
-/** `wake_at` of one that was let go in the middle of its work. */
 export const atOnce = 1
 
 /** `paused` of an execution that another process wants to be. */
@@ -71,12 +69,9 @@ const numbers = new Set([
 ])
 
 /** PostgreSQL gives big integers as text. */
-export const withNumbers = <A extends object>(rows: ReadonlyArray<A>): ReadonlyArray<A> =>
-  rows.map((row) =>
-    Object.fromEntries(
-      Object.entries(row).map(([column, value]) => [
-        column,
-        value !== null && numbers.has(column) ? Number(value) : value
-      ])
-    )
-  ) as unknown as ReadonlyArray<A>
+export const withNumbers = <A extends object>(rows: ReadonlyArray<A>): ReadonlyArray<A> => {
+  for (const row of rows as ReadonlyArray<Record<string, unknown>>) {
+    for (const column in row) if (row[column] !== null && numbers.has(column)) row[column] = Number(row[column])
+  }
+  return rows
+}

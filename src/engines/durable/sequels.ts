@@ -32,7 +32,7 @@ export class Sequels {
   > {
     return Effect.gen({ self: this }, function* () {
       yield* this.engine.writer.drained
-      const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id])
+      const row = yield* this.engine.reads.run(id)
       if (row === undefined) return yield* new ExecutionNotFound({ id })
       const registration = this.engine.registry.find(row.workflow, row.version)
       if (registration !== undefined) return { row, registration }
@@ -52,7 +52,7 @@ export class Sequels {
     before: number
   ): Effect.Effect<Execution<any, any>> {
     return Effect.gen({ self: this }, function* () {
-      const history = yield* this.engine.recovery.history(row.id)
+      const history = yield* this.engine.reads.history(row, events)
       const options = { ...fromStored(parse(row.options), workflow.defaults), id: undefined } as RunOptions
       const run = new RunImpl(this.engine.now(), Math.abs(yield* Random.nextInt), workflow, input, options, restarter)
       const journal = new DurableJournal(this.engine, run.id, this.engine.nextEpoch(), this.engine.now())
@@ -72,7 +72,7 @@ export class Sequels {
       }
       const input = decode(registration.workflow.input, parse(row.input))
       if (input === undefined) return yield* new NotResumable({ id, problem: "its input does not fit the workflow" })
-      const { events } = yield* this.engine.recovery.history(id)
+      const events = yield* this.engine.reads.events(id)
       return yield* this.again(row, registration, input.value, events, Number.POSITIVE_INFINITY)
     })
   }
@@ -80,7 +80,7 @@ export class Sequels {
   fork(id: string, options: { readonly fromStep: string; readonly input?: unknown }): ReturnType<History["fork"]> {
     return Effect.gen({ self: this }, function* () {
       const { registration, row } = yield* this.source(id)
-      const { events } = yield* this.engine.recovery.history(id)
+      const events = yield* this.engine.reads.events(id)
       const last = lastAttempt(events)
       const steps = events.filter((event) => event.tag === "StepStarted" && event.attempt === last)
       const from = steps.find((event) => event.path === options.fromStep)

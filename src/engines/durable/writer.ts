@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
+import { sizes } from "./gather.ts"
 
 /** One row of one statement; rows of one kind are written together. */
 export interface Row {
@@ -68,19 +69,70 @@ const inserts: Partial<Record<Kind, { readonly into: string; readonly width: num
   seed: { into: `baton_seeds (execution_id, path, result)`, width: 3, after: `ON CONFLICT DO NOTHING` }
 }
 
-const updates: Partial<Record<Kind, string>> = {
-  withdrawn: `UPDATE baton_requests SET outcome = 'withdrawn' WHERE id = ? AND outcome IS NULL`,
-  timerState: `UPDATE baton_timers SET state = ? WHERE execution_id = ? AND attempt = ? AND path = ?`,
-  status: `UPDATE baton_runs SET status = ?, paused = ? WHERE id = ? AND epoch = ?`,
-  parked: `UPDATE baton_runs SET wake_at = ?, usage_total = ? WHERE id = ? AND epoch = ?`,
-  settled: `UPDATE baton_runs SET status = ?, settled_at = ?, usage_total = ?, outcome = ?, wake_at = NULL WHERE id = ? AND epoch = ? RETURNING id`
+/** Some rows that an update takes its values from: `v.column1`, `v.column2` and so on. */
+export const valuesOf = (types: ReadonlyArray<"TEXT" | "BIGINT" | "INTEGER">, rows: number): string => {
+  const row = `(${types.map((type) => `CAST(? AS ${type})`).join(", ")})`
+  return `(VALUES ${Array.from({ length: rows }, () => row).join(", ")}) AS v`
+}
+
+interface Update {
+  readonly table: string
+  /** What is set, and where: columns and their types, in the order of the values. */
+  readonly set: string
+  readonly types: ReadonlyArray<"TEXT" | "BIGINT" | "INTEGER">
+  readonly where: string
+  /** Which values say whose row it is: of several updates of one row the last counts. */
+  readonly key: ReadonlyArray<number>
+}
+
+/** In the order in which they are done: the end of a run comes last. */
+const updates: Partial<Record<Kind, Update>> = {
+  withdrawn: {
+    table: "baton_requests",
+    set: "outcome = 'withdrawn'",
+    types: ["TEXT"],
+    where: "baton_requests.id = v.column1 AND outcome IS NULL",
+    key: [0]
+  },
+  timerState: {
+    table: "baton_timers",
+    set: "state = v.column1",
+    types: ["TEXT", "TEXT", "INTEGER", "TEXT"],
+    where: "execution_id = v.column2 AND attempt = v.column3 AND path = v.column4",
+    key: [1, 2, 3]
+  },
+  status: {
+    table: "baton_runs",
+    set: "status = v.column1, paused = v.column2",
+    types: ["TEXT", "INTEGER", "TEXT", "TEXT"],
+    where: "id = v.column3 AND epoch = v.column4",
+    key: [2, 3]
+  },
+  parked: {
+    table: "baton_runs",
+    set: "wake_at = v.column1, usage_total = v.column2",
+    types: ["BIGINT", "TEXT", "TEXT", "TEXT"],
+    where: "id = v.column3 AND epoch = v.column4",
+    key: [2, 3]
+  },
+  settled: {
+    table: "baton_runs",
+    set: "status = v.column1, settled_at = v.column2, usage_total = v.column3, outcome = v.column4, wake_at = NULL",
+    types: ["TEXT", "BIGINT", "TEXT", "TEXT", "TEXT", "TEXT"],
+    where: "id = v.column5 AND epoch = v.column6",
+    key: [4, 5]
+  }
 }
 
 /** Inserts come first: what is updated must be there. */
 const order: ReadonlyArray<Kind> = ["run", "tag", "seed", "event", "request", "timer"]
 
-/** Rows of one statement; a few sizes only, so that statements are prepared once. */
-const sizes = [64, 16, 4, 1]
+interface Statement {
+  readonly text: string
+  readonly params: Array<unknown>
+  /** How many rows it must change: the end of a run stands with its last event or not at all. */
+  readonly mustChange?: number
+}
 
 export class Writer {
   private readonly sql: SqlClient.SqlClient
@@ -192,13 +244,13 @@ export class Writer {
     const statements = this.statements(batches)
     const all = Effect.forEach(
       statements,
-      ({ params, text }) =>
-        text === this.text(updates.settled!)
-          ? // The end stands with its last event or not at all: another owner may have the execution (D4).
+      ({ mustChange, params, text }) =>
+        mustChange === undefined
+          ? Effect.asVoid(this.sql.unsafe(text, params).raw)
+          : // Another owner may have the execution (D4).
             Effect.flatMap(this.sql.unsafe(text, params), (rows) =>
-              rows.length > 0 ? Effect.void : Effect.die(new Error("Another process has this execution"))
-            )
-          : Effect.asVoid(this.sql.unsafe(text, params).raw),
+              rows.length === mustChange ? Effect.void : Effect.die(new Error("Another process has this execution"))
+            ),
       { discard: true }
     )
     return this.exposed(statements.length === 1 ? all : this.sql.withTransaction(all))
@@ -221,33 +273,43 @@ export class Writer {
     })
   }
 
-  private statements(batches: ReadonlyArray<Batch>): Array<{ readonly text: string; readonly params: Array<unknown> }> {
+  private statements(batches: ReadonlyArray<Batch>): ReadonlyArray<Statement> {
     const byKind = new Map<Kind, Array<ReadonlyArray<unknown>>>()
-    const statements: Array<{ readonly text: string; readonly params: Array<unknown> }> = []
-    const later: typeof statements = []
     for (const { rows } of batches) {
       for (const { kind, values } of rows) {
-        const update = updates[kind]
-        if (update !== undefined) {
-          later.push({ text: this.text(update), params: [...values] })
-          continue
-        }
         const rows = byKind.get(kind)
         if (rows === undefined) byKind.set(kind, [values])
         else rows.push(values)
       }
     }
-    for (const kind of order) {
-      const rows = byKind.get(kind)
-      if (rows === undefined) continue
+    const statements: Array<Statement> = []
+    const add = (kind: Kind, rows: ReadonlyArray<ReadonlyArray<unknown>>, text: (rows: number) => string) => {
       for (let i = 0; i < rows.length; ) {
         const size = sizes.find((size) => size <= rows.length - i)!
         const params: Array<unknown> = []
         for (let end = i + size; i < end; i++) for (const value of rows[i]) params.push(value)
-        statements.push({ text: this.insert(kind, size), params })
+        statements.push({ text: text(size), params, ...(kind === "settled" ? { mustChange: size } : {}) })
       }
     }
-    return [...statements, ...later]
+    for (const kind of order) add(kind, byKind.get(kind) ?? [], (rows) => this.insert(kind, rows))
+    for (const kind of Object.keys(updates) as Array<Kind>) {
+      const update = updates[kind]!
+      const rows = byKind.get(kind)
+      if (rows === undefined) continue
+      const last = new Map(rows.map((values) => [JSON.stringify(update.key.map((i) => values[i])), values]))
+      add(kind, [...last.values()], (rows) => this.update(kind, update, rows))
+    }
+    return statements
+  }
+
+  private update(kind: Kind, { set, table, types, where }: Update, rows: number): string {
+    const key = `${kind} ${rows}`
+    const known = this.texts.get(key)
+    if (known !== undefined) return known
+    const returning = kind === "settled" ? " RETURNING id" : ""
+    const text = this.text(`UPDATE ${table} SET ${set} FROM ${valuesOf(types, rows)} WHERE ${where}${returning}`)
+    this.texts.set(key, text)
+    return text
   }
 
   private insert(kind: Kind, rows: number): string {

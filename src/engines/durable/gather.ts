@@ -1,0 +1,58 @@
+/**
+ * Work that many ask for at once, done for all of them together: what is ready in one turn of the scheduler is one piece of
+ * work, and so is what comes up while that goes on. Who is alone waits for nobody.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+
+/** Rows or keys of one statement; a few sizes only, so that statements are prepared once. */
+export const sizes = [64, 16, 4, 1]
+
+/** How many are done together at most. */
+const limit = sizes[0]
+
+/** The smallest of the sizes that holds so many. */
+export const sizeFor = (count: number): number => sizes.findLast((size) => size >= count) ?? limit
+
+interface Waiting<A, B, E> {
+  readonly item: A
+  readonly resume: (effect: Effect.Effect<B, E>) => void
+}
+
+/** Makes one effect for each of many items out of one for all of them, which answers in their order. */
+export const gather = <A, B, E = never>(
+  host: { readonly context: Context.Context<never> },
+  together: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<Exit.Exit<B, E>>>
+): ((item: A) => Effect.Effect<B, E>) => {
+  let waiting: Array<Waiting<A, B, E>> = []
+  let isRunning = false
+  const attempt = (batch: ReadonlyArray<Waiting<A, B, E>>): Effect.Effect<void> =>
+    Effect.matchCauseEffect(together(batch.map(({ item }) => item)), {
+      onSuccess: (exits) =>
+        Effect.sync(() => {
+          for (const [i, { resume }] of batch.entries()) resume(exits[i])
+        }),
+      onFailure: (cause) =>
+        batch.length === 1
+          ? Effect.sync(() => batch[0].resume(Effect.failCause(cause)))
+          : // One that fails must not take the others with it.
+            Effect.forEach(batch, (one) => attempt([one]), { concurrency: 16, discard: true })
+    })
+  const next: Effect.Effect<void> = Effect.suspend(() => {
+    if (waiting.length === 0) {
+      isRunning = false
+      return Effect.void
+    }
+    const batch = waiting.slice(0, limit)
+    waiting = waiting.slice(limit)
+    return Effect.andThen(attempt(batch), next)
+  })
+  return (item) =>
+    Effect.callback((resume) => {
+      waiting.push({ item, resume })
+      if (isRunning) return
+      isRunning = true
+      Effect.runForkWith(host.context)(Effect.andThen(Effect.yieldNow, next))
+    })
+}

@@ -1,0 +1,32 @@
+// What many want at once is one piece of work.
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Exit } from "effect"
+import { gather } from "../../src/engines/durable/gather.ts"
+
+describe("what many ask for at once", () => {
+  it.effect("is asked once for all of them, and each gets their own", () =>
+    Effect.gen(function* () {
+      const asked: Array<ReadonlyArray<number>> = []
+      const double = gather({ context: Context.empty() }, (items: ReadonlyArray<number>) =>
+        Effect.sync(() => {
+          asked.push(items)
+          return items.map((n) => (n === 3 ? Exit.fail("three") : Exit.succeed(2 * n)))
+        })
+      )
+      const all = yield* Effect.forEach([1, 2, 3, 4], (n) => Effect.exit(double(n)), { concurrency: "unbounded" })
+      assert.deepStrictEqual(all, [Exit.succeed(2), Exit.succeed(4), Exit.fail("three"), Exit.succeed(8)])
+      assert.deepStrictEqual(asked, [[1, 2, 3, 4]])
+    })
+  )
+
+  it.effect("is done one by one when it fails together, so that who is to blame is alone with it", () =>
+    Effect.gen(function* () {
+      const one = gather({ context: Context.empty() }, (items: ReadonlyArray<number>) =>
+        items.includes(2) ? Effect.die("two") : Effect.succeed(items.map((n) => Exit.succeed(n)))
+      )
+      const all = yield* Effect.forEach([1, 2, 3], (n) => Effect.exit(one(n)), { concurrency: "unbounded" })
+      assert.deepStrictEqual(all, [Exit.succeed(1), Exit.die("two"), Exit.succeed(3)])
+      assert.strictEqual(yield* one(5), 5)
+    })
+  )
+})
