@@ -12,11 +12,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { bodyFrame, type Current } from "./internal/frame.ts"
 import { inline } from "./internal/inline.ts"
+import { type Inner, InnerImpl } from "./internal/inner.ts"
 import { merge, RunImpl, type Starter } from "./internal/run.ts"
-import { checker } from "./internal/schema.ts"
 import type { ErrorHint, InputHint, Nothing, OutputHint, Text } from "./internal/unsaid.ts"
 import type { Run, RunOptions } from "./Run.ts"
-import { InvalidInput, InvalidOutput, isRunError, type RunError } from "./RunError.ts"
+import { isRunError, type RunError } from "./RunError.ts"
 import { Engine } from "./services/Engine.ts"
 
 /**
@@ -45,14 +45,8 @@ export interface Any extends Pipeable {
   readonly output: Boundary<any>
   readonly error: Boundary<any>
   readonly defaults: RunOptions
-  /** The body, as it was given. */
-  readonly body: (input: any) => Effect.Effect<any, any, any>
-  /** Checks an input; `undefined` when it fits. */
-  readonly checkInput: (input: unknown) => InvalidInput | undefined
-  /** Checks an output; `undefined` when it fits. */
-  readonly checkOutput: (output: unknown) => InvalidOutput | undefined
-  /** Whether the `error` schema describes an error. */
-  readonly acceptsError: (error: unknown) => boolean
+  /** What runs it. */
+  readonly "~inner": Inner
 }
 
 /** A definition: name, schemas, body. */
@@ -155,10 +149,7 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
   readonly output: Boundary<any>
   readonly error: Boundary<any>
   readonly defaults: RunOptions
-  readonly body: (input: any) => Effect.Effect<any, any, any>
-  readonly acceptsError: (error: unknown) => boolean
-  private readonly inputProblem: ReturnType<typeof checker>
-  private readonly outputProblem: ReturnType<typeof checker>
+  readonly "~inner": Inner
 
   constructor(definition: Definition) {
     this.name = definition.name
@@ -168,11 +159,7 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
     this.output = definition.output
     this.error = definition.error
     this.defaults = definition.defaults
-    this.body = definition.body
-    this.inputProblem = checker(definition.input)
-    this.outputProblem = checker(definition.output)
-    const errorProblem = checker(definition.error)
-    this.acceptsError = (error) => errorProblem(error) === undefined
+    this["~inner"] = new InnerImpl(definition)
     this.run = this.run.bind(this)
     this.execute = this.execute.bind(this)
     this.call = this.call.bind(this)
@@ -180,28 +167,6 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
 
   pipe() {
     return pipeArguments(this, arguments)
-  }
-
-  checkInput(input: unknown): InvalidInput | undefined {
-    const problem = this.inputProblem(input)
-    if (problem === undefined) return undefined
-    return new InvalidInput({
-      workflow: this.name,
-      field: problem.path,
-      value: problem.value,
-      problem: problem.message
-    })
-  }
-
-  checkOutput(output: unknown): InvalidOutput | undefined {
-    const problem = this.outputProblem(output)
-    if (problem === undefined) return undefined
-    return new InvalidOutput({
-      workflow: this.name,
-      field: problem.path,
-      value: problem.value,
-      problem: problem.message
-    })
   }
 
   run(input: any, options?: RunOptions<any, any>): Effect.Effect<Run<any, any, any>> {
@@ -220,7 +185,7 @@ class WorkflowImpl implements Workflow<any, any, any, any> {
     return Effect.withFiber((fiber) => {
       const frame = bodyFrame(fiber, "call", this.name)
       // A call that is refused takes no place: the next one is not numbered after it.
-      const invalid = this.checkInput(input)
+      const invalid = this["~inner"].checkInput(input)
       if (invalid !== undefined) return Effect.fail(invalid)
       return frame.execution.scope(frame, this.name, options?.key, inline(this, input))
     })
@@ -296,7 +261,7 @@ const derive = (self: Any, changes: Partial<Definition>): WorkflowImpl =>
     output: self.output,
     error: self.error,
     defaults: self.defaults,
-    body: self.body,
+    body: self["~inner"].body,
     ...changes
   })
 
@@ -339,7 +304,7 @@ export const map: {
     derive(self, {
       output: output ?? Schema.String,
       defaults: untyped(self.defaults),
-      body: (input) => Effect.map(self.body(input), f)
+      body: (input) => Effect.map(self["~inner"].body(input), f)
     })
 )
 
@@ -378,7 +343,7 @@ export const mapError: {
     derive(self, {
       error,
       defaults: untyped(self.defaults),
-      body: (input) => Effect.mapError(self.body(input), (e) => (isRunError(e) ? e : f(e)))
+      body: (input) => Effect.mapError(self["~inner"].body(input), (e) => (isRunError(e) ? e : f(e)))
     })
 )
 
@@ -415,8 +380,8 @@ export const contramap: {
       input: input ?? Schema.String,
       body: (value) => {
         const mapped = f(value)
-        const invalid = self.checkInput(mapped)
-        return invalid === undefined ? self.body(mapped) : Effect.fail(invalid)
+        const invalid = self["~inner"].checkInput(mapped)
+        return invalid === undefined ? self["~inner"].body(mapped) : Effect.fail(invalid)
       }
     })
 )
@@ -495,7 +460,7 @@ export const provide: {
 } = dual(
   2,
   (self: Any, layer: Layer.Layer<any, never, any>): Workflow<any, any, any, any> =>
-    derive(self, { body: (input) => Effect.provide(self.body(input), layer) })
+    derive(self, { body: (input) => Effect.provide(self["~inner"].body(input), layer) })
 )
 
 /**

@@ -110,6 +110,39 @@ describe("inference", () => {
     expectTypeOf<Workflow.Services<typeof deploy>>().toEqualTypeOf<never>()
   })
 
+  it("a workflow shows what its users need, and nothing of what runs it", () => {
+    type Shown = Exclude<keyof typeof needy, `~${string}`>
+    expectTypeOf<Shown>().toEqualTypeOf<
+      | "name"
+      | "description"
+      | "version"
+      | "input"
+      | "output"
+      | "error"
+      | "defaults"
+      | "run"
+      | "execute"
+      | "call"
+      | "pipe"
+    >()
+    const hidden = Object.keys(needy).filter((key) => key.startsWith("~"))
+    assert.deepStrictEqual(hidden.toSorted(), ["~effect-baton/Workflow", "~inner"])
+    const shown: ReadonlyArray<string> = Object.keys(needy).filter((key) => !key.startsWith("~"))
+    const expected = [
+      "call",
+      "defaults",
+      "description",
+      "error",
+      "execute",
+      "input",
+      "name",
+      "output",
+      "run",
+      "version"
+    ]
+    assert.deepStrictEqual(shown.toSorted(), expected)
+  })
+
   const plain = Workflow.make("plain", { run: (prompt) => Effect.succeed(prompt) })
 
   it("input and output default to text and the error to none", () => {

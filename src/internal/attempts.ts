@@ -95,7 +95,7 @@ const body = (execution: ExecutionImpl, root: Frame): Effect.Effect<unknown, unk
     execution.fiber = fiber
     // Where a journal knows how far the body went before, it goes there again, and is interrupted then.
     if (execution.timedOut !== undefined && execution.journal === undefined) return Effect.interrupt
-    const effect = execution.definition.body(execution.run.input) as Effect.Effect<unknown, unknown>
+    const effect = execution.definition["~inner"].body(execution.run.input) as Effect.Effect<unknown, unknown>
     if (!isTraced(fiber.cache)) return effect
     const span = startSpan(fiber.cache, execution.clock, `attempt ${execution.attempt}`, {})
     fiber.setContext(Context.add(fiber.context, Tracer.ParentSpan, span))
@@ -153,7 +153,7 @@ const verdict = (execution: ExecutionImpl, exit: Exit.Exit<any, any>): Exit.Exit
     return Exit.fail(error)
   }
   if (exit._tag === "Failure") return exit
-  const invalid = execution.definition.checkOutput(exit.value)
+  const invalid = execution.definition["~inner"].checkOutput(exit.value)
   return invalid === undefined ? exit : Exit.fail(invalid)
 }
 
@@ -171,7 +171,7 @@ const decide = (execution: ExecutionImpl): void => {
     execution.append(Tag.CancelRequested, undefined, execution.cancelled)
     return cancelling.finish(execution)
   }
-  if (!isRunError(error.value) && !execution.definition.acceptsError(error.value)) {
+  if (!isRunError(error.value) && !execution.definition["~inner"].acceptsError(error.value)) {
     return execution.settle("fail", Exit.die(undeclared(execution.workflow, error.value)))
   }
   retry(execution, error.value, exit.cause.reasons.length === 1 ? exit : Exit.fail(error.value))

@@ -212,7 +212,7 @@ export class ExecutionImpl implements Execution<any, any> {
       this.context = Context.add(this.context, Tracer.ParentSpan, this.span)
     }
     this.transition("start")
-    const invalid = this.conflict ?? this.definition.checkInput(this.run.input) ?? this.invalidOptions()
+    const invalid = this.conflict ?? this.definition["~inner"].checkInput(this.run.input) ?? this.invalidOptions()
     if (invalid !== undefined) return this.settle("fail", Exit.fail(invalid))
     if (this.options.retry?.mode === "resume") this.recorded = new Map()
     attempts.begin(this)

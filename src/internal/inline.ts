@@ -14,15 +14,15 @@ export const inline = <Input, Output, Error, R>(
   input: Input
 ): Effect.Effect<Output, Error | RunError, R> =>
   Effect.suspend((): Effect.Effect<Output, Error | RunError, R> => {
-    const invalid = workflow.checkInput(input)
+    const invalid = workflow["~inner"].checkInput(input)
     if (invalid !== undefined) return Effect.fail(invalid)
     return Effect.flatMap(
       called(
         workflow,
-        Effect.suspend(() => workflow.body(input))
+        Effect.suspend(() => workflow["~inner"].body(input))
       ),
       (output) => {
-        const problem = workflow.checkOutput(output)
+        const problem = workflow["~inner"].checkOutput(output)
         return problem === undefined ? Effect.succeed(output) : Effect.fail(problem)
       }
     )

@@ -476,7 +476,7 @@ describe("guardrails", () => {
         assert.deepStrictEqual(yield* Effect.flip(own.execute("damn")), new Rude({ word: "damn" }))
         const error = yield* Effect.flip(tripped.execute("Hi"))
         assert.deepStrictEqual(error, new Agent.GuardrailTripped({ reason: "too short" }))
-        assert.isTrue(tripped.acceptsError(error))
+        assert.isTrue(Schema.is(tripped.error)(error))
       })
     )
   })

@@ -77,8 +77,8 @@ describe("EvaluatorOptimizer", () => {
           evaluation: { score: 0.7, feedback: "about tea v2" }
         })
       )
-      assert.isTrue(failing.acceptsError(error))
-      assert.isFalse(polish([0.1]).acceptsError(error))
+      assert.isTrue(Schema.is(failing.error)(error))
+      assert.isFalse(Schema.is(polish([0.1]).error)(error))
       assert.strictEqual(yield* polish([0.9], { onExhausted: "fail" }).execute("tea"), "tea v1")
     }).pipe(onEngine)
   )
@@ -181,7 +181,7 @@ describe("EvaluatorOptimizer", () => {
           problems: [{ _tag: "InvalidScore", found: "NaN" }]
         })
       )
-      assert.isTrue(odd.acceptsError(error))
+      assert.isTrue(Schema.is(odd.error)(error))
       assert.deepStrictEqual(yield* run(odd, "tea"), [":0/3", "generate", "iteration/1/evaluate InvalidEvaluation"])
     }).pipe(onEngine)
   )
@@ -196,7 +196,7 @@ describe("EvaluatorOptimizer", () => {
       })
       const error = yield* Effect.flip(idle.execute("tea"))
       assert.deepStrictEqual(error, new NoIdea())
-      assert.isTrue(idle.acceptsError(error))
+      assert.isTrue(Schema.is(idle.error)(error))
     }).pipe(onEngine)
   )
 
@@ -345,7 +345,7 @@ describe("EvaluatorOptimizer", () => {
         ] as const) {
           const error = yield* Effect.flip(ask.execute("tea").pipe(answers([], "Tea.")))
           assert.strictEqual(error._tag, "AiError")
-          assert.isTrue(ask.acceptsError(error))
+          assert.isTrue(Schema.is(ask.error)(error))
           assert.include(error.message, id)
         }
       }).pipe(onEngine)

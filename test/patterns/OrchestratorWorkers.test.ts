@@ -120,7 +120,7 @@ describe("OrchestratorWorkers", () => {
           ]
         })
       )
-      assert.isTrue(brief.acceptsError(error))
+      assert.isTrue(Schema.is(brief.error)(error))
       assert.deepStrictEqual(yield* run(brief, "go"), [":0/0", "plan InvalidPlan"])
     }).pipe(onEngine)
   )
@@ -138,7 +138,7 @@ describe("OrchestratorWorkers", () => {
         const brief = orchestrate(steps)
         const error = yield* Effect.flip(brief.execute("go"))
         assert.deepStrictEqual(error, new NoSource({ source: "nothing" }))
-        assert.isTrue(brief.acceptsError(error))
+        assert.isTrue(Schema.is(brief.error)(error))
       }).pipe(onEngine)
     )
 
@@ -422,7 +422,7 @@ describe("OrchestratorWorkers", () => {
       assert.strictEqual(yield* number.execute("go").pipe(asked({ value: 3 })), 3)
       const error = yield* Effect.flip(number.execute("go").pipe(asked({ value: "three" })))
       assert.strictEqual(error._tag, "AiError")
-      assert.isTrue(number.acceptsError(error))
+      assert.isTrue(Schema.is(number.error)(error))
     }).pipe(onEngine)
   )
 

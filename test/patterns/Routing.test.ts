@@ -79,7 +79,7 @@ describe("Routing", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(support.execute("billing nobody"))
       assert.deepStrictEqual(error, new NoAccount({ id: "nobody" }))
-      assert.isTrue(support.acceptsError(error))
+      assert.isTrue(Schema.is(support.error)(error))
     }).pipe(ledger, onEngine)
   )
 

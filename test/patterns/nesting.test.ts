@@ -75,7 +75,7 @@ describe("patterns in patterns", () => {
     expectTypeOf<Workflow.Error<typeof shouting>>().toEqualTypeOf<
       Garbled | Routing.RouteNotFound | Parallelization.InvalidSubtasks
     >()
-    assert.isTrue(shouting.acceptsError(new Garbled({ word: "x" })))
+    assert.isTrue(Schema.is(shouting.error)(new Garbled({ word: "x" })))
   })
 
   it.effect("fail with the error of the deepest, which interrupts all that is beside it", () =>

@@ -68,7 +68,7 @@ export class Starts {
     const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(fiber.context), undefined, journal)
     if (hasCode(draft.options)) this.given.set(run.id, draft.options)
     // Who starts it is told what is wrong with it; whoever runs it could not even read it.
-    const invalid = run.workflow.checkInput(run.input) !== undefined
+    const invalid = run.workflow["~inner"].checkInput(run.input) !== undefined
     return invalid
       ? this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
       : this.insert(draft, journal, fiber.cache, [])
@@ -134,7 +134,7 @@ export class Starts {
     this.engine.residents.set(run.id, execution)
     if (hasCode(execution.options)) this.given.set(run.id, execution.options)
     const input = encode(run.workflow.input, run.input)
-    if (input instanceof NotStorable && run.workflow.checkInput(run.input) === undefined) {
+    if (input instanceof NotStorable && run.workflow["~inner"].checkInput(run.input) === undefined) {
       const { at, problem, value } = input
       execution.conflict = new InvalidInput({ workflow: run.workflow.name, field: at, value, problem })
     }
