@@ -1,7 +1,6 @@
 /**
  * What the patterns share: a phase is a step with a progress report, a part of a pattern is a scope.
  */
-import type * as AiError from "effect/ai/AiError"
 import * as Effect from "effect/Effect"
 import type { BudgetExceeded } from "../Budget.ts"
 import type { Progress } from "../Execution.ts"
@@ -9,9 +8,8 @@ import { InvalidDefinition } from "../InvalidDefinition.ts"
 import { type Current, currentFrame, type Frame } from "../internal/frame.ts"
 import { inline } from "../internal/inline.ts"
 import { show } from "../internal/schema.ts"
-import type { RunOptions } from "../Run.ts"
 import type { RunError } from "../RunError.ts"
-import type { Any, Boundary, Input as InputOf, Workflow } from "../Workflow.ts"
+import type { Workflow } from "../Workflow.ts"
 
 /**
  * Runs a phase as a step of the execution it runs in; outside of any, as it is, so that phases can be called one by one.
@@ -59,37 +57,6 @@ export const part = <Input, Output, Error, R>(
   workflow: Workflow<Input, Output, Error, R>,
   input: Input
 ): Effect.Effect<Output, Error | RunError, R | Current> => scope(name, key, inline(workflow, input))
-
-/** What all patterns take: a workflow's options, less its body. */
-export interface Definition<Input, Output, Error, Failure> {
-  /** What it does, in a sentence; models that choose between workflows read it. Default: none. */
-  readonly description?: string | undefined
-  /** Schema of the input. Default: `Schema.String`. */
-  readonly input?: Boundary<Input> | undefined
-  /** Schema of the output. Default: the pattern says. */
-  readonly output?: Boundary<Output> | undefined
-  /** Schema of the errors its functions fail with; those of its workflows and of models are known. Default: none. */
-  readonly error?: Boundary<Error> | undefined
-  /** Options of its runs, unless a run overrides them. Default: none. */
-  readonly defaults?: RunOptions<NoInfer<Output>, NoInfer<Failure>> | undefined
-  /** Version of the body; durable runs go on only under the version they began with. Default: none. */
-  readonly version?: string | undefined
-}
-
-/** Asks for an `error` schema where functions fail with what none describes. */
-export type Declares<E, Error> = [Exclude<E, RunError | AiError.AiError>] extends [Error]
-  ? unknown
-  : { readonly error: Boundary<NoInfer<Exclude<E, RunError | AiError.AiError>>> }
-
-/** Asks for an `output` schema where the output is not what the one in use describes. */
-export type Gives<A, Output> = [A] extends [Output] ? unknown : { readonly output: Boundary<NoInfer<A>> }
-
-/** Asks for a workflow of another input. */
-export type Takes<Input, W, Field extends string> = [W] extends [Any]
-  ? [Input] extends [InputOf<W>]
-    ? unknown
-    : { readonly [F in Field]: Workflow<Input, any, any, any> }
-  : unknown
 
 /** How much may go on at once. */
 export const concurrencyOf = (workflow: string, given: number | "unbounded" | undefined): number | "unbounded" => {
