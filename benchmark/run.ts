@@ -121,7 +121,15 @@ for (const row of rows) {
 const minutes = (performance.now() - started) / 60_000
 
 if (values.only === undefined && !values.quick) {
-  const peers = ["effect", "@langchain/langgraph", "@mastra/core", "xstate"]
+  const peers = [
+    "effect",
+    "ai",
+    "@ai-sdk/openai-compatible",
+    "@langchain/langgraph",
+    "@langchain/openai",
+    "@mastra/core",
+    "xstate"
+  ]
   const where = machine(peers, { before, after: loadavg()[0]!, minutes })
   const report = `# Benchmark results
 
