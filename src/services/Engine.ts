@@ -101,6 +101,29 @@ export class EngineShutdown extends Schema.TaggedError<EngineShutdown>("effect-b
 }
 
 /**
+ * The database of a durable engine did not do what was asked of it, most often because it can not be reached. Nothing
+ * that was written is lost; runs go on by themselves when it is back. A question or a command dies with it; who waits for
+ * events or for a result waits on.
+ *
+ * **Example** (Reading the message)
+ *
+ * ```ts
+ * import { Engine } from "effect-baton"
+ *
+ * new Engine.EngineUnavailable({ reason: "Failed to connect", isRetryable: true }).message // => "The engine's database can not be used: Failed to connect; try again when it is back"
+ * ```
+ */
+export class EngineUnavailable extends Schema.TaggedError<EngineUnavailable>("effect-baton/Engine/EngineUnavailable")(
+  "EngineUnavailable",
+  { reason: Schema.String, isRetryable: Schema.Boolean }
+) {
+  override get message(): string {
+    const next = this.isRetryable ? "try again when it is back" : "see the log of the database"
+    return `The engine's database can not be used: ${this.reason}; ${next}`
+  }
+}
+
+/**
  * The workflow is not registered where it should run, so it can not be submitted.
  *
  * **Example** (Reading the message)

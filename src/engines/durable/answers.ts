@@ -11,6 +11,7 @@ import type { DurableEngine } from "./engine.ts"
 import type { AnswerRow, RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
 import { detached, toAnswer, toResponses } from "./requests.ts"
+import { orUnavailable } from "./unavailable.ts"
 
 export class Answers {
   private readonly engine: DurableEngine
@@ -72,7 +73,7 @@ export class Answers {
             yield* this.engine.query(`INSERT INTO baton_signals (execution_id, kind) VALUES (?, 'look')`, [id])
           })
         )
-        .pipe(Effect.catchTag("SqlError", (error) => Effect.die(error)))
+        .pipe(orUnavailable)
       yield* this.engine.writer.exposed(decide)
       if (execution === undefined) return yield* this.engine.signals.tellOwner(id)
       yield* this.look(execution)

@@ -43,6 +43,7 @@ import { atOnce, withNumbers } from "./rows.ts"
 import { Sequels } from "./sequels.ts"
 import { Signals } from "./signals.ts"
 import { Starts } from "./starts.ts"
+import { orUnavailable, patient } from "./unavailable.ts"
 import { Watchers } from "./watchers.ts"
 import { realSleep, Writer } from "./writer.ts"
 
@@ -115,7 +116,7 @@ export class DurableEngine implements Host, JournalHost {
 
   /** Reads rows, or writes where a place in the count of crash tests is not wanted. */
   query<A extends object>(text: string, params: ReadonlyArray<unknown> = []): Effect.Effect<ReadonlyArray<A>> {
-    const rows = Effect.orDie(this.sql.unsafe<A>(this.writer.text(text), params))
+    const rows = orUnavailable(this.sql.unsafe<A>(this.writer.text(text), params))
     return this.isPg ? Effect.map(rows, withNumbers) : rows
   }
 
@@ -133,7 +134,7 @@ export class DurableEngine implements Host, JournalHost {
   }
 
   fork(effect: Effect.Effect<unknown>): Fiber.Fiber<unknown, unknown> {
-    const logged = Effect.catchCause(effect, (cause) =>
+    const logged = Effect.catchCause(patient(effect), (cause) =>
       Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("The durable engine met an error", cause)
     )
     const fiber = Effect.runForkWith(this.context)(logged)

@@ -32,6 +32,7 @@ import type { DurableJournal } from "./journal.ts"
 import { detached, toResponses } from "./requests.ts"
 import type { RunRow } from "./rows.ts"
 import { progressOf, usageOf } from "./totals.ts"
+import { patient } from "./unavailable.ts"
 
 const page = 256
 
@@ -158,10 +159,10 @@ export class DurableHandle implements Execution<any, any> {
       })
       const turn: Effect.Effect<A | undefined> = Effect.suspend(() => {
         changed = false
-        return Effect.flatMap(ask, (answer) => {
+        return Effect.flatMap(patient(ask), (answer) => {
           if (answer !== undefined) return Effect.succeed(answer)
           const over = isOver()
-          return Effect.flatMap(over === false ? Effect.succeed(false) : over, (over) =>
+          return Effect.flatMap(over === false ? Effect.succeed(false) : patient(over), (over) =>
             over
               ? Effect.succeed(undefined)
               : Effect.andThen(

@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DurableEngine } from "./engine.ts"
+import { orUnavailable } from "./unavailable.ts"
 
 const tables = ["baton_events", "baton_requests", "baton_answers", "baton_timers", "baton_seeds", "baton_tags"]
 
@@ -17,7 +18,7 @@ const remove = (engine: DurableEngine, rootId: string): Effect.Effect<number> =>
     }
     return rows.length
   })
-  return engine.writer.exposed(Effect.orDie(engine.sql.withTransaction(remove)))
+  return engine.writer.exposed(orUnavailable(engine.sql.withTransaction(remove)))
 }
 
 /** Removes settled runs, with all that is below them, and says how many. */

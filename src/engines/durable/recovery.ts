@@ -161,10 +161,13 @@ export class Recovery {
       // An owner that had lost it may have written the event and not the row.
       if (execution.state !== row.status || execution.paused !== (row.paused !== 0)) journal.status()
       if (parent !== undefined) (parent.children ??= new Set()).add(execution)
-      for (const child of children) if (child.settled_at === null) yield* this.activate(child.id, execution)
-      this.resume(execution, journal, events)
-      this.engine.watchers.notify(id)
-      yield* this.engine.answers.refresh(execution)
+      yield* Effect.gen({ self: this }, function* () {
+        for (const child of children) if (child.settled_at === null) yield* this.activate(child.id, execution)
+        this.resume(execution, journal, events)
+        this.engine.watchers.notify(id)
+        yield* this.engine.answers.refresh(execution)
+        // One that is taken up by half would be taken for one that goes on.
+      }).pipe(Effect.onError(() => Effect.sync(() => this.engine.parking.drop(execution))))
       return execution
     })
   }

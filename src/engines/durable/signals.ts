@@ -145,8 +145,9 @@ export class Signals {
       }
       const owned = this.engine.placement.version()
       const from = owned === this.owned ? atOnce : resident
-      this.owned = owned
-      return this.engine.recovery.takeUpDue(from, this.engine.alarm.now)
+      // What could not be taken up now is looked for again.
+      const taken = Effect.sync(() => void (this.owned = owned))
+      return Effect.andThen(this.engine.recovery.takeUpDue(from, this.engine.alarm.now), taken)
     })
   }
 

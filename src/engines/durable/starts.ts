@@ -21,6 +21,7 @@ import { hasCode, toStored } from "./options.ts"
 import { NotStorable } from "./plain.ts"
 import { refuseSecrets } from "./registry.ts"
 import { atOnce, columns, type RunRow, resident } from "./rows.ts"
+import { orUnavailable } from "./unavailable.ts"
 
 const insertRun = `INSERT INTO baton_runs (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING RETURNING id`
 
@@ -103,7 +104,7 @@ export class Starts {
       return true
     })
     return Effect.gen({ self: this }, function* () {
-      const isNew = yield* this.engine.writer.exposed(Effect.orDie(this.engine.sql.withTransaction(write)))
+      const isNew = yield* this.engine.writer.exposed(orUnavailable(this.engine.sql.withTransaction(write)))
       if (!isNew) return yield* this.join(run, draft, cache)
       const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
       run.execution = handle
