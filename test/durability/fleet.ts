@@ -1,5 +1,7 @@
 // What the tests of several processes on one PostgreSQL share: a database of their own, engines, and real processes.
 import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Redacted, Stream } from "effect"
@@ -10,13 +12,16 @@ import { layerPostgres } from "../../src/engines/durable/postgres.ts"
 import { database, server } from "./postgres.ts"
 
 /** A database with a table where the steps of tests write down that they ran, and a client of it. */
-export const fresh = Effect.gen(function* () {
-  const url = yield* Effect.flatMap(server, database)
+export const freshOn = Effect.fnUntraced(function* (server: string) {
+  const url = yield* database(server)
   const context = yield* Layer.build(Layer.orDie(PgClient.layer({ url: Redacted.make(url), maxConnections: 2 })))
   const sql = Context.get(context, SqlClient.SqlClient)
   yield* Effect.orDie(sql.unsafe(`CREATE TABLE ledger (run TEXT NOT NULL, step TEXT NOT NULL, runner TEXT NOT NULL)`))
   return { url, sql }
 })
+
+/** The same on the server of all tests. */
+export const fresh = Effect.flatMap(server, freshOn)
 
 /** An engine of this process; each is to the database what a process of its own is. */
 export const engine = (url: string, options: Partial<PostgresConfig> = {}) =>
@@ -26,6 +31,12 @@ export const engine = (url: string, options: Partial<PostgresConfig> = {}) =>
     ),
     (context) => Context.pick(Engine.Engine)(context)
   )
+
+/** A folder that goes with the scope. */
+export const temporaryFolder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "baton-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
 
 /** A process of a program in this folder; `kill` ends it and waits, the scope kills it for good. */
 export const launched = (file: string, ...args: ReadonlyArray<string>) =>

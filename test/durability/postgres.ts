@@ -5,7 +5,7 @@ import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 
 /** A port that nobody listens at. */
@@ -62,11 +62,8 @@ const unprivileged = Effect.fnUntraced(function* (native: string, folder: string
   return { native: copy, ids }
 })
 
-/** Starts a server with settings of its own, for as long as the scope lasts; it may tell what it logs. */
-export const startWith = Effect.fnUntraced(function* (
-  settings: ReadonlyArray<string>,
-  logged: (text: string) => void = () => {}
-) {
+/** Databases in a folder of their own, and how a server of them starts, with settings; it may tell what it logs. */
+const made = Effect.fnUntraced(function* (settings: ReadonlyArray<string>, logged: (text: string) => void = () => {}) {
   yield* link
   const folder = yield* Effect.acquireRelease(
     Effect.promise(async () => {
@@ -98,31 +95,60 @@ export const startWith = Effect.fnUntraced(function* (
     "--encoding=UTF8"
   ]
   yield* Effect.sync(() => execFileSync(join(native, "bin/initdb"), initdb, { ...ids, cwd: folder, stdio: "pipe" }))
-  yield* Effect.acquireRelease(
-    Effect.callback<ChildProcess>((resume) => {
-      const all = [...settings, "max_connections=300", `unix_socket_directories=${data}`]
-      const flags = all.flatMap((setting) => ["-c", setting])
-      const server = spawn(join(native, "bin/postgres"), ["-D", data, "-p", String(port), ...flags], {
-        ...ids,
-        cwd: folder,
-        stdio: ["ignore", "ignore", "pipe"]
-      })
-      let log = ""
-      server.stderr!.setEncoding("utf8").on("data", (text) => {
-        logged(text)
-        log = (log + text).slice(-4000)
-        if (log.includes("ready to accept connections")) resume(Effect.succeed(server))
-      })
-      server.on("error", (error) => resume(Effect.die(error)))
-      server.on("exit", () => resume(Effect.die(new Error(`PostgreSQL ended before it was ready:\n${log}`))))
-    }),
-    (server) =>
-      Effect.callback<void>((resume) => {
-        server.on("exit", () => resume(Effect.void))
-        server.kill("SIGINT")
-      })
-  )
-  return `postgres://postgres:password@127.0.0.1:${port}/postgres`
+  const serve = Effect.callback<ChildProcess>((resume) => {
+    const all = [...settings, "max_connections=300", `unix_socket_directories=${data}`]
+    const flags = all.flatMap((setting) => ["-c", setting])
+    const server = spawn(join(native, "bin/postgres"), ["-D", data, "-p", String(port), ...flags], {
+      ...ids,
+      cwd: folder,
+      stdio: ["ignore", "ignore", "pipe"]
+    })
+    let log = ""
+    server.stderr!.setEncoding("utf8").on("data", (text) => {
+      logged(text)
+      log = (log + text).slice(-4000)
+      if (log.includes("ready to accept connections")) resume(Effect.succeed(server))
+    })
+    server.on("error", (error) => resume(Effect.die(error)))
+    server.on("exit", () => resume(Effect.die(new Error(`PostgreSQL ended before it was ready:\n${log}`))))
+  })
+  return { serve, url: `postgres://postgres:password@127.0.0.1:${port}/postgres` }
+})
+
+const ended = (server: ChildProcess, signal: NodeJS.Signals) =>
+  Effect.callback<void>((resume) => {
+    if (server.exitCode !== null || server.signalCode !== null) return resume(Effect.void)
+    server.on("exit", () => resume(Effect.void))
+    server.kill(signal)
+  })
+
+/** Starts a server with settings of its own, for as long as the scope lasts; it may tell what it logs. */
+export const startWith = Effect.fnUntraced(function* (
+  settings: ReadonlyArray<string>,
+  logged?: (text: string) => void
+) {
+  const { serve, url } = yield* made(settings, logged)
+  yield* Effect.acquireRelease(serve, (server) => ended(server, "SIGINT"))
+  return url
+})
+
+/** A server that is ended and started again. */
+export const mortal = Effect.gen(function* () {
+  const { serve, url } = yield* made(["fsync=off"])
+  let server = yield* serve
+  yield* Effect.addFinalizer(() => Effect.suspend(() => ended(server, "SIGINT")))
+  return {
+    url,
+    /** `SIGQUIT` cuts all connections at once; `SIGKILL` leaves their processes to find out by themselves. */
+    end: (signal: "SIGQUIT" | "SIGKILL") => Effect.suspend(() => ended(server, signal)),
+    /** It waits for what is left of the last one. */
+    again: serve.pipe(
+      Effect.sandbox,
+      Effect.retry({ times: 50, schedule: Schedule.spaced("100 millis") }),
+      Effect.orDie,
+      Effect.tap((next) => Effect.sync(() => void (server = next)))
+    )
+  }
 })
 
 /** The server of `DATABASE_URL`, or one for as long as the scope lasts. */

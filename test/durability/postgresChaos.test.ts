@@ -1,23 +1,16 @@
 // Runs that wait for people and for time while their processes are killed at random. `BATON_RUNS` and `BATON_SEED` ask
 // for more runs and other moments.
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Layer, Random } from "effect"
 import { Engine } from "effect-baton"
-import { fresh, launched, until } from "./fleet.ts"
+import { fresh, launched, temporaryFolder, until } from "./fleet.ts"
 import { notes } from "./journey.ts"
 import { freePort } from "./postgres.ts"
 import { depart, people, plans, stalled, verify } from "./travel.ts"
 
-const count = Number(process.env.BATON_RUNS ?? 60)
+const count = Number(process.env.BATON_RUNS ?? 40)
 const seed = process.env.BATON_SEED ?? "1"
-
-const temporaryFolder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "baton-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-)
 
 describe("three processes on PostgreSQL that are killed at random and replaced", () => {
   it.live(
