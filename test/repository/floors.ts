@@ -19,7 +19,7 @@ const dataModules = [
 const floors: ReadonlyArray<readonly [path: RegExp, floor: number]> = [
   [/^src\/internal\//, 0],
   [new RegExp(`^src/(?:${dataModules.join("|")})\\.ts$`), 0],
-  [/^src\/(?:Workflow|Execution|Step)\.ts$/, 1],
+  [/^src\/(?:(?:Workflow|Execution|Step)\.ts$|workflow\/)/, 1],
   [/^src\/services\//, 1],
   [/^src\/patterns\//, 2],
   [/^src\/(?:engines|stores|channels)\//, 3],
