@@ -4,7 +4,8 @@
  */
 import type * as DecisionModel from "effect/ai/DecisionModel"
 import * as Effect from "effect/Effect"
-import { currentFrame } from "../internal/frame.ts"
+import type { ExecutionImpl } from "../internal/execution.ts"
+import { currentFrame, type Frame } from "../internal/frame.ts"
 import { type About, Call, made, refused, traceable } from "./ModelCall.ts"
 
 type Model = DecisionModel.DecisionModel
@@ -34,6 +35,21 @@ const counted = <A, E, R>(run: Effect.Effect<A, E, R>, about: About): Effect.Eff
     const no = refused(frame)
     // A used-up budget passes through a body, though the types of models do not say so.
     if (no !== undefined) return no as Effect.Effect<never>
+    if (frame.execution.journal !== undefined && !frame.inStep) warn(frame)
     const call = Call.begin(fiber, frame, about)
     return made(fiber, call, run, traceable(fiber, fiber.context, call, "decide"))
   })
+
+const warned = new WeakSet<ExecutionImpl>()
+
+/** Says once a run that a decision is not recorded. */
+const warn = ({ execution, path }: Frame): void => {
+  if (warned.has(execution)) return
+  warned.add(execution)
+  execution.fork(
+    Effect.logWarning(
+      `A decision ${path === "" ? "" : `at "${path}" `}of ${execution.workflow} is made outside of a step: unlike calls of ` +
+        "language models it is not recorded, and made again whenever the body is replayed; put it in a step"
+    )
+  )
+}

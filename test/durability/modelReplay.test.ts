@@ -2,7 +2,7 @@
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted, Schema, Stream, Tracer } from "effect"
-import { AiError, Chat, LanguageModel, Tool, Toolkit } from "effect/ai"
+import { AiError, Chat, Decision, DecisionModel, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
 import { layerSqlite } from "../../src/engines/durable/layer.ts"
@@ -308,5 +308,43 @@ describe("a call made by a body", () => {
       assert.deepStrictEqual(result, ["slow", "after"])
       assert.strictEqual(asked.length, 2)
     })
+  )
+
+  it.effect("is called again at replays where it is none that Baton can see, which is said once a run", () =>
+    Effect.gen(function* () {
+      const { model } = yield* scripted([says("ok")])
+      const sure: DecisionModel.ProviderResponse = {
+        answers: { sure: { _tag: "Probability", probability: 0.9 } },
+        usage: { inputTokens: 1, outputTokens: 1 }
+      }
+      const definition = Decision.make({
+        input: Schema.Finite,
+        decisions: { sure: Decision.probability({ instructions: "Sure?" }) }
+      })
+      const decide = DecisionModel.decide(definition, { input: 1 })
+      const workflow = Workflow.make("body", {
+        run: () =>
+          Effect.gen(function* () {
+            // The model itself, which somebody kept from before the run.
+            const kept = model.generateText({ prompt: "x" })
+            yield* Effect.all([kept, kept, decide, decide])
+            yield* Step.make("inside", { run: Effect.as(decide, "") })
+            return ""
+          }).pipe(Effect.orDie)
+      })
+      const execution = yield* (yield* workflow.run("", { id: "r" })).start.pipe(
+        Effect.provideServiceEffect(
+          DecisionModel.DecisionModel,
+          DecisionModel.make({ decide: () => Effect.succeed(sure) })
+        )
+      )
+      yield* execution.result
+      const logs = (yield* execution.logs).filter(({ level }) => level === "Warn").map(({ message }) => message)
+      assert.strictEqual(logs.length, 2)
+      assert.include(logs[0], "made again whenever the body is replayed")
+      assert.include(logs[1], "put it in a step")
+      const { modelCalls } = yield* execution.usage
+      assert.strictEqual(modelCalls, 5)
+    }).pipe(Effect.provide(onFile))
   )
 })

@@ -148,6 +148,36 @@ describe("a model call in an execution", () => {
     }).pipe(engine)
   )
 
+  it.effect("runs its tools as steps, known by the ids of their calls, also where a model gives an id twice", () =>
+    Effect.gen(function* () {
+      const Say = Tool.make("Say", { parameters: Schema.Struct({ n: Schema.Finite }), success: Schema.Finite })
+      const toolkit = Toolkit.make(Say)
+      const { model } = yield* script([
+        [
+          ...[1, 2].map((n) => ({ type: "tool-call" as const, id: "same", name: "Say", params: { n } })),
+          { type: "tool-call", id: "other", name: "Say", params: { n: 3 } },
+          finish(1, 1, { reason: "tool-calls" })
+        ]
+      ])
+      const workflow = Workflow.make("tools", {
+        output: Schema.Unknown,
+        run: (prompt) =>
+          LanguageModel.generateText({ prompt, toolkit }).pipe(
+            Effect.map((response) => response.toolResults.map(({ result }) => result).sort()),
+            Effect.orDie
+          )
+      })
+      const execution = yield* start(workflow, "x").pipe(
+        Effect.provide(toolkit.toLayer({ Say: ({ n }) => Effect.as(Effect.yieldNow, n) })),
+        provideModel(model)
+      )
+      assert.deepStrictEqual(yield* execution.result, [1, 2, 3])
+      const steps = history(execution).flatMap((event) => (event._tag === "StepCompleted" ? [event.path] : []))
+      assert.deepStrictEqual(steps.sort(), ["tool/Say/other", "tool/Say/same", "tool/Say/same-2"])
+      assert.strictEqual((yield* execution.usage).steps, 3)
+    }).pipe(engine)
+  )
+
   it.effect("that fails or is interrupted is told with the error's name and counts", () =>
     Effect.gen(function* () {
       const { model } = yield* script([down, Effect.never])
