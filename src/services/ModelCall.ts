@@ -233,6 +233,7 @@ export class Call {
       finishReason: this.finishReason,
       tokens: this.tokens,
       costUsd: costUsd(this.about.price, this.tokens),
+      cached: this.recalled,
       error: exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause) ? errorName(exit.cause) : undefined
     }
   }

@@ -28,6 +28,8 @@ export interface Outcome {
   readonly finishReason: string | undefined
   readonly tokens: Tokens
   readonly costUsd: number
+  /** No model was asked. */
+  readonly cached: boolean
   readonly error: string | undefined
 }
 
@@ -91,7 +93,7 @@ const describeRequest = (span: Tracer.Span, request: Request): void => {
 }
 
 const describeOutcome = (span: Tracer.Span, outcome: Outcome): void => {
-  const { costUsd, error, finishReason, responseId, responseModel, tokens } = outcome
+  const { cached, costUsd, error, finishReason, responseId, responseModel, tokens } = outcome
   if (responseId !== undefined) span.attribute("gen_ai.response.id", responseId)
   if (responseModel !== undefined) span.attribute("gen_ai.response.model", responseModel)
   if (finishReason !== undefined) span.attribute("gen_ai.response.finish_reasons", [finishReason])
@@ -101,5 +103,6 @@ const describeOutcome = (span: Tracer.Span, outcome: Outcome): void => {
   if (tokens.output > 0) span.attribute("gen_ai.usage.output_tokens", tokens.output)
   if (tokens.reasoning > 0) span.attribute("gen_ai.usage.reasoning.output_tokens", tokens.reasoning)
   if (costUsd > 0) span.attribute("baton.cost_usd", costUsd)
+  if (cached) span.attribute("baton.cached", true)
   if (error !== undefined) span.attribute("error.type", error)
 }

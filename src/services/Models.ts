@@ -253,8 +253,11 @@ export interface Told {
  *
  * The calls of a `LanguageModel` that was not wrapped when somebody took it are told and counted after they were
  * answered, with a warning, but a budget does not stop them, failed ones are not seen, and a durable engine makes them again
- * whenever the body is replayed; a `DecisionModel` that is provided inside a body is not seen at all. To that end the context of a body has a span transformer of `effect/ai`; it calls the one in the context of the starter,
- * but hides one that only a model was built with.
+ * whenever the body is replayed. To that end the context of a body has a span transformer of `effect/ai`; it calls the one
+ * in the context of the starter, but hides one that only a model was built with.
+ *
+ * A `DecisionModel` that is provided inside a body needs this, or its calls are not seen at all. Ask it in a step: a durable
+ * engine records no decision by itself.
  *
  * A `LanguageModel` of your own that calls a wrapped one is a call of its own, beside the one it makes. Of a decision
  * that fails, tokens are not known.

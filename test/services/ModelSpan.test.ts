@@ -5,7 +5,8 @@ import { Effect, Exit, Layer, Schema, Stream, Tracer } from "effect"
 import { LanguageModel } from "effect/ai"
 import { HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
-import { Engine, Models, Step, Workflow } from "effect-baton"
+import { KeyValueStore } from "effect/persistence"
+import { Engine, ModelCache, Models, Step, Workflow } from "effect-baton"
 import { delta, down, finish, says, script } from "../support/models.ts"
 
 interface Recorded {
@@ -149,6 +150,24 @@ describe("the span of a model call", () => {
         [
           [true, "InternalProviderError", undefined, "json"],
           [true, "StructuredOutputError", 5, "json"]
+        ]
+      )
+    })
+  )
+
+  it.effect("of an answer that was kept says that no model was asked", () =>
+    Effect.gen(function* () {
+      const { model } = yield* script(says("ok", 10, 1))
+      const cache = ModelCache.layer().pipe(
+        Layer.provide([Models.layer({ smart: { model, price } }), KeyValueStore.layerMemory])
+      )
+      const ask = body(LanguageModel.generateText({ prompt: "Hi" })).execute(undefined)
+      const spans = yield* recorded(Effect.andThen(ask, ask).pipe(Effect.provide(cache)))
+      assert.deepStrictEqual(
+        chat(spans).map(({ attributes }) => [attributes["gen_ai.usage.input_tokens"], attributes["baton.cached"]]),
+        [
+          [10, undefined],
+          [undefined, true]
         ]
       )
     })
