@@ -33,7 +33,7 @@ const program = Effect.gen(function* () {
     const run = yield* article.run(topic)
     const execution = yield* run.start
     yield* Console.log(yield* Effect.catch(execution.result, (error) => Effect.succeed(error.message)))
-    yield* Console.log(`${topic}: ${(yield* execution.usage).modelCalls} model calls`)
+    yield* Console.log(`model calls for ${topic}: ${(yield* execution.usage).modelCalls}`)
   }
 })
 
@@ -41,7 +41,7 @@ await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromis
 
 /* prints:
 Blätter werden gepflückt. Wasser wird gekocht.
-tea: 3 model calls
+model calls for tea: 3
 The gate "enough to say" rejected the output of "outline": only 1 point; ...
-air: 1 model calls
+model calls for air: 1
 */

@@ -7,6 +7,7 @@ import type { Approval } from "../../Approval.ts"
 import * as Execution from "../../Execution.ts"
 import type { ApprovalRequest, InputRequest } from "../../HumanRequest.ts"
 import * as Step from "../../Step.ts"
+import * as Engine from "../../services/Engine.ts"
 import * as Workflow from "../../Workflow.ts"
 import { equal, failsWith, holds } from "../expect.ts"
 import { agrees, type Checks, eventsOf, note, opened, reached, start, statusesOf } from "./kit.ts"
@@ -38,6 +39,21 @@ const references = (u: unknown, found: { refs: Set<string>; names: Set<string> }
 }
 
 export const approvals: Checks = {
+  "a request offers the reasons that do something, to whoever finds it by the run's id too": () =>
+    Effect.gen(function* () {
+      const reasons = { always: "not be asked again" }
+      const offers = Workflow.make("offers", {
+        run: (message) => Effect.map(Execution.waitForApproval(message, { reasons }), say)
+      })
+      const execution = yield* start(offers, "Pay?", { id: "offer-1" })
+      const [request] = yield* opened(execution)
+      yield* equal("the reasons", (request as ApprovalRequest).reasons, reasons)
+      const [again] = yield* (yield* Engine.get("offer-1")).requests
+      yield* equal("the reasons, found again", (again as ApprovalRequest).reasons, reasons)
+      yield* execution.approve(request!.id, { by: "ada", reason: "always" })
+      yield* equal("the result", yield* execution.result, "yes, ada, always")
+    }),
+
   "a request shows what is asked, and the run awaits; a yes lets it go on": () =>
     Effect.gen(function* () {
       const execution = yield* start(asks, "Deploy?", { id: "run-1" })
