@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import type { Pipeable } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type { Execution } from "./Execution.ts"
 import type { Current } from "./internal/frame.ts"
 import type { Inner } from "./internal/inner.ts"
 import type { ErrorHint, InputHint, Nothing, OutputHint, Text } from "./internal/unsaid.ts"
@@ -44,6 +45,11 @@ export interface Workflow<in Input, out Output, out Error = never, out R = never
   }
   /** A configured run; it starts nothing, needs no engine and can not fail. */
   readonly run: (input: Input, options?: RunOptions<Output, Error>) => Effect.Effect<Run<Output, Error, R>>
+  /** Starts a run, and gives its execution. */
+  readonly start: (
+    input: Input,
+    options?: RunOptions<Output, Error>
+  ) => Effect.Effect<Execution<Output, Error>, never, R | Engine>
   /** Runs, and waits for the result; interrupting the wait cancels the run. */
   readonly execute: (
     input: Input,

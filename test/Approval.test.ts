@@ -442,6 +442,24 @@ describe("Approval", () => {
       }).pipe(memory)
     )
 
+    it.effect("a channel is interrupted by its own answer, and what it can not do without stands with it", () =>
+      Effect.gen(function* () {
+        const log: Array<string> = []
+        const told = (text: string) => Effect.sync(() => void log.push(text))
+        const thanks: HumanChannel.HumanChannel = {
+          deliver: (_, answers) =>
+            Effect.uninterruptible(Effect.andThen(answers.approve(), told("thanks"))).pipe(
+              Effect.andThen(Effect.yieldNow),
+              Effect.andThen(told("went on"))
+            )
+        }
+        const execution = yield* Effect.provideService(start(ask(), "?"), HumanChannel.HumanChannel, thanks)
+        assert.deepInclude(yield* execution.result, { approved: true })
+        yield* settle
+        assert.deepStrictEqual(log, ["thanks"])
+      }).pipe(memory)
+    )
+
     it.effect("a channel that fails or dies is logged, and the request stays open for others", () =>
       Effect.gen(function* () {
         for (const deliver of [

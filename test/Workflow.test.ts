@@ -181,6 +181,16 @@ describe("Workflow", () => {
     }).pipe(memory)
   )
 
+  it.effect("start is run and its start: the execution, whose failures are its own", () =>
+    Effect.gen(function* () {
+      const execution = yield* size.start("four", { id: "s", tags: ["x"] })
+      assert.strictEqual(yield* execution.result, 4)
+      assert.strictEqual(yield* size.start("four", { id: "s" }), execution)
+      const refused = yield* size.start("four", { timeout: -1 })
+      assert.strictEqual((yield* Effect.flip(refused.result))._tag, "InvalidOptions")
+    }).pipe(memory)
+  )
+
   it.effect("three workflows inside of one another cancel from the top", () =>
     Effect.gen(function* () {
       const interrupted: Array<string> = []

@@ -121,6 +121,7 @@ describe("inference", () => {
       | "error"
       | "defaults"
       | "run"
+      | "start"
       | "execute"
       | "call"
       | "pipe"
@@ -138,6 +139,7 @@ describe("inference", () => {
       "name",
       "output",
       "run",
+      "start",
       "version"
     ]
     assert.deepStrictEqual(shown.toSorted(), expected)
@@ -163,6 +165,9 @@ describe("inference", () => {
   it("run needs no engine, start needs the engine and what the body needs", () => {
     expectTypeOf(needy.run).returns.toEqualTypeOf<Effect.Effect<Run.Run<number, Boom, Cloud>>>()
     expectTypeOf<Run.Run<number, Boom, Cloud>["start"]>().toEqualTypeOf<
+      Effect.Effect<Execution.Execution<number, Boom>, never, Cloud | Engine.Engine>
+    >()
+    expectTypeOf(needy.start).returns.toEqualTypeOf<
       Effect.Effect<Execution.Execution<number, Boom>, never, Cloud | Engine.Engine>
     >()
     expectTypeOf(needy.execute).returns.toEqualTypeOf<

@@ -24,7 +24,8 @@ export interface AnswerOptions {
 export interface HumanChannel {
   /**
    * Shows a request to a person and passes on the answer. It runs while the request is open and is interrupted when the
-   * request settles, by whichever channel; ending early or failing (which is logged) leaves the request open.
+   * request settles, by whichever channel: by its own answer too, so that what has to follow that goes with it into
+   * `Effect.uninterruptible`. Ending early or failing (which is logged) leaves the request open.
    */
   readonly deliver: (request: HumanRequest, answers: Answers) => Effect.Effect<void, unknown>
 }

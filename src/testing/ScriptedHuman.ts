@@ -3,7 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type { AnswerError, HumanRequest } from "../HumanRequest.ts"
 import { show } from "../internal/schema.ts"
@@ -338,3 +338,25 @@ export const make = (script: Script | { readonly [person: string]: Script }): Ef
       })
     }
   })
+
+/**
+ * People that follow a script, where nobody looks at what they were asked: see `make`.
+ *
+ * **Example** (Somebody who says yes)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Engine, Execution, Workflow } from "effect-baton"
+ * import { ScriptedHuman } from "effect-baton/testing"
+ *
+ * const asks = Workflow.make("asks", {
+ *   run: (question) => Effect.map(Execution.waitForApproval(question), ({ approved }) => String(approved))
+ * })
+ *
+ * await Effect.runPromise(asks.execute("Sure?").pipe(
+ *   Effect.provide([Engine.layerMemory, ScriptedHuman.layer([ScriptedHuman.approve()])])
+ * )) // => "true"
+ * ```
+ */
+export const layer = (script: Script | { readonly [person: string]: Script }): Layer.Layer<never> =>
+  Layer.unwrap(Effect.map(make(script), (humans) => humans.layer))

@@ -255,3 +255,21 @@ export const make = (script: Script): Effect.Effect<ScriptedModel> =>
       })
     }
   })
+
+/**
+ * A model that follows a script, where nobody looks at its calls: see `make`.
+ *
+ * **Example** (One answer)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { ScriptedModel } from "effect-baton/testing"
+ *
+ * const program = Effect.map(LanguageModel.generateText({ prompt: "Hi" }), (response) => response.text)
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(ScriptedModel.layer(["Hello!"])))) // => "Hello!"
+ * ```
+ */
+export const layer = (script: Script): Layer.Layer<LanguageModel.LanguageModel> =>
+  Layer.unwrap(Effect.map(make(script), (model) => model.layer))

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
+import type { Execution } from "../Execution.ts"
 import { bodyFrame } from "../internal/frame.ts"
 import { inline } from "../internal/inline.ts"
 import { type Inner, InnerImpl } from "../internal/inner.ts"
@@ -80,6 +81,7 @@ export class WorkflowImpl implements Workflow<any, any, any, any> {
     this.defaults = definition.defaults
     this["~inner"] = new InnerImpl(definition)
     this.run = this.run.bind(this)
+    this.start = this.start.bind(this)
     this.execute = this.execute.bind(this)
     this.call = this.call.bind(this)
   }
@@ -94,6 +96,10 @@ export class WorkflowImpl implements Workflow<any, any, any, any> {
       const random = Math.abs(fiber.getRef(Random.Random).nextIntUnsafe())
       return Effect.succeed(new RunImpl(millis, random, this, input, options, starter))
     })
+  }
+
+  start(input: any, options?: RunOptions<any, any>): Effect.Effect<Execution<any, any>, never, any> {
+    return Effect.flatMap(this.run(input, options), (run) => run.start)
   }
 
   execute(input: any, options?: RunOptions<any, any>): Effect.Effect<any, any, any> {
