@@ -12,6 +12,8 @@ export interface Price {
   readonly outputPerMillion: number
   /** Input that the provider read from its cache. Default: `inputPerMillion`. */
   readonly cachedInputPerMillion?: number | undefined
+  /** Input that the provider wrote to its cache. Default: `inputPerMillion`. */
+  readonly cacheWritePerMillion?: number | undefined
 }
 
 /**
@@ -30,7 +32,8 @@ export interface Price {
 export const Price: Schema.Codec<Price> = Schema.Struct({
   inputPerMillion: Amount,
   outputPerMillion: Amount,
-  cachedInputPerMillion: Schema.optional(Amount)
+  cachedInputPerMillion: Schema.optional(Amount),
+  cacheWritePerMillion: Schema.optional(Amount)
 })
 
 /** How many tokens a call used; what the provider does not tell is 0. */
@@ -74,8 +77,11 @@ export const tokensOfDecision = ({ inputTokens, outputTokens }: DecisionModel.De
 /** What tokens cost, in US dollars; 0 without a price. */
 export const costUsd = (price: Price | undefined, tokens: Tokens): number => {
   if (price === undefined) return 0
-  const cached = Math.min(tokens.cachedInput, tokens.input)
-  const inputUsd = (tokens.input - cached) * price.inputPerMillion
-  const cachedUsd = cached * (price.cachedInputPerMillion ?? price.inputPerMillion)
-  return (inputUsd + cachedUsd + tokens.output * price.outputPerMillion) / 1_000_000
+  const { cacheWritePerMillion, cachedInputPerMillion, inputPerMillion, outputPerMillion } = price
+  const read = Math.min(tokens.cachedInput, tokens.input)
+  const written = Math.min(tokens.cacheWrite, tokens.input - read)
+  const inputUsd = (tokens.input - read - written) * inputPerMillion
+  const readUsd = read * (cachedInputPerMillion ?? inputPerMillion)
+  const writtenUsd = written * (cacheWritePerMillion ?? inputPerMillion)
+  return (inputUsd + readUsd + writtenUsd + tokens.output * outputPerMillion) / 1_000_000
 }

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Schema, Tracer } from "effect"
 import { AiError, Decision, DecisionModel } from "effect/ai"
-import { Engine, type Event, type Execution, Judge, Models, Step, Workflow } from "effect-baton"
+import { Engine, type Event, type Execution, Judge, Models, Routing, Step, Workflow } from "effect-baton"
 import { history, start } from "../support/executions.ts"
 
 const calls = (execution: Execution.Execution<any, any>) =>
@@ -110,6 +110,36 @@ describe("a call of a decision model in an execution", () => {
       const execution = yield* start(workflow, "Pay", { budget: { modelCalls: 1 } }).pipe(Effect.provide(layer))
       assert.strictEqual((yield* Effect.flip(execution.result))._tag, "BudgetExceeded")
       assert.deepStrictEqual(calls(execution).map(told), [["judge-1", "evaluate", 100, 2, 0]])
+    }).pipe(Effect.provide(Engine.layerMemory))
+  )
+
+  it.effect("chooses the route of a routing", () =>
+    Effect.gen(function* () {
+      const desk = (name: string) => Workflow.make(name, { run: (text) => Effect.succeed(`${name}: ${text}`) })
+      const kind = Decision.make({
+        input: Schema.String,
+        decisions: {
+          route: Decision.classify({
+            instructions: "Who should answer",
+            criteria: { billing: "money", technical: "bugs" }
+          })
+        }
+      })
+      const routing = Routing.make("desk", {
+        error: AiError.AiError,
+        workflows: {
+          billing: { workflow: desk("billing"), route: { description: "Money", whenToUse: "It is about money" } },
+          technical: { workflow: desk("technical"), route: { description: "Bugs", whenToUse: "It is about bugs" } }
+        },
+        classify: (input) => Effect.map(DecisionModel.decide(kind, { input }), ({ answers }) => answers.route.label)
+      })
+      const answers = {
+        route: { _tag: "Classify", label: "technical", probabilities: { billing: 0.2, technical: 0.8 } }
+      } as const
+      const { layer } = yield* scripted(Effect.succeed({ ...sure, answers }))
+      const execution = yield* start(routing, "It crashed").pipe(Effect.provide(layer))
+      assert.strictEqual(yield* execution.result, "technical: It crashed")
+      assert.deepStrictEqual(calls(execution).map(told), [["judge-1", "classify", 100, 2, 0]])
     }).pipe(Effect.provide(Engine.layerMemory))
   )
 

@@ -51,17 +51,18 @@ describe("Models.layer", () => {
     })
   )
 
-  it.effect("prices each id, also two ids of one model, and cached input apart", () =>
+  it.effect("prices each id, also two ids of one model, and what was read from and written to a cache apart", () =>
     Effect.gen(function* () {
-      const { model } = yield* script([[finish(1000, 100, { cached: 400 })]])
+      const { model } = yield* script([[finish(1000, 100, { cached: 400, written: 200 })]])
       const layer = Models.layer({
         full: { model, price: { inputPerMillion: 1, outputPerMillion: 10, cachedInputPerMillion: 0.5 } },
+        written: { model, price: { inputPerMillion: 1, outputPerMillion: 10, cacheWritePerMillion: 2 } },
         batch: { model, price: { inputPerMillion: 0.5, outputPerMillion: 5 } },
         free: { model }
       })
       const workflow = Workflow.make("all", {
         run: () =>
-          Effect.forEach(["full", "batch", "free"], (id) => say("").pipe(Models.use(id))).pipe(
+          Effect.forEach(["full", "written", "batch", "free"], (id) => say("").pipe(Models.use(id))).pipe(
             Effect.map((texts) => texts.join("")),
             Effect.orDie
           )
@@ -72,6 +73,7 @@ describe("Models.layer", () => {
         history(execution).flatMap((event) => (event._tag === "ModelCalled" ? [[event.model, event.costUsd]] : [])),
         [
           ["full", 0.0018],
+          ["written", 0.0022],
           ["batch", 0.001],
           ["free", 0]
         ]

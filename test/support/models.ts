@@ -6,13 +6,13 @@ type Parts = ReadonlyArray<Response.PartEncoded>
 export const finish = (
   inputTokens = 0,
   outputTokens = 0,
-  more: { readonly cached?: number; readonly reason?: Response.FinishReason } = {}
+  more: { readonly cached?: number; readonly written?: number; readonly reason?: Response.FinishReason } = {}
 ): Response.FinishPartEncoded => ({
   type: "finish",
   reason: more.reason ?? "stop",
   response: undefined,
   usage: {
-    inputTokens: { uncached: undefined, total: inputTokens, cacheRead: more.cached, cacheWrite: undefined },
+    inputTokens: { uncached: undefined, total: inputTokens, cacheRead: more.cached, cacheWrite: more.written },
     outputTokens: { total: outputTokens, text: undefined, reasoning: undefined }
   }
 })
