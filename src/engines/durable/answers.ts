@@ -2,24 +2,39 @@
  * What people say to requests: whoever writes first decides, and the owner takes it up in order (D8).
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { type AnswerError, RequestNotFound, RequestSettled } from "../../HumanRequest.ts"
 import { abandoned, type ExecutionImpl } from "../../internal/execution.ts"
 import * as people from "../../internal/people.ts"
 import { type Answer, type Pending, PendingApproval } from "../../internal/request.ts"
 import type { DurableEngine } from "./engine.ts"
+import { gather, inSizes } from "./gather.ts"
 import type { AnswerRow, RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
+import { among } from "./reads.ts"
 import { detached, toAnswer, toResponses } from "./requests.ts"
 import { orUnavailable } from "./unavailable.ts"
+import { valuesOf } from "./writer.ts"
+
+/** An answer on its way to the disk. */
+interface Asked {
+  readonly id: string
+  readonly requestId: string
+  readonly said: Answer
+  /** The execution, where it is in the memory of this process. */
+  readonly execution: ExecutionImpl | undefined
+}
 
 export class Answers {
   private readonly engine: DurableEngine
-  /** Executions that look for answers, and whether they must look again. */
-  readonly reopening = new Map<ExecutionImpl, boolean>()
+  /** Executions that come again to where they waited: what people said there is about to be taken up. */
+  readonly reopening = new Set<ExecutionImpl>()
+  private readonly decide: (asked: Asked) => Effect.Effect<void, AnswerError>
 
   constructor(engine: DurableEngine) {
     this.engine = engine
+    this.decide = gather(engine, (asked) => this.decideAll(asked))
   }
 
   /** Takes an answer: whoever writes first decides, in whichever process (D8). */
@@ -31,54 +46,115 @@ export class Answers {
     return Effect.gen({ self: this }, function* () {
       const execution = yield* this.engine.recovery.activate(id)
       if (execution !== undefined) yield* (execution.journal as DurableJournal).flush
-      const decide = this.engine.sql
-        .withTransaction(
-          Effect.gen({ self: this }, function* () {
-            const [row] = yield* this.engine.query<RequestRow>(
-              `SELECT * FROM baton_requests WHERE id = ? AND execution_id = ?${this.engine.isPg ? " FOR UPDATE" : ""}`,
-              [requestId, id]
-            )
-            if (row === undefined) return yield* new RequestNotFound({ executionId: id, requestId })
-            if (row.outcome !== null) return yield* new RequestSettled({ requestId, outcome: row.outcome })
-            const answers = yield* this.engine.query<AnswerRow>(
-              `SELECT * FROM baton_answers WHERE request_id = ? ORDER BY n`,
-              [requestId]
-            )
-            const live = execution === undefined ? undefined : people.find(execution, requestId)
-            const request =
-              live === undefined || live.kind === "Approval" ? detached(row, execution?.workflow ?? "") : live
-            if (request instanceof PendingApproval) request.restore(toResponses(answers))
-            const result = request.respond(said, this.engine.now())
-            if (Result.isFailure(result)) return yield* Effect.fail(result.failure)
-            const by = said._tag === "Verdict" ? said.options?.by : said.by
-            yield* this.engine.query(
-              `INSERT INTO baton_answers (request_id, n, execution_id, by_whom, said, time) VALUES (?, ?, ?, ?, ?, ?)`,
-              [
-                requestId,
-                answers.length + 1,
-                id,
-                by === undefined ? "" : `@${by}`,
-                JSON.stringify(said),
-                this.engine.now()
-              ]
-            )
-            if (result.success !== undefined) {
-              yield* this.engine.query(`UPDATE baton_requests SET outcome = ?, decided_at = ? WHERE id = ?`, [
-                result.success.outcome,
-                this.engine.now(),
-                requestId
-              ])
-            }
-            if (execution !== undefined) return
-            yield* this.engine.query(`INSERT INTO baton_signals (execution_id, kind) VALUES (?, 'look')`, [id])
-          })
-        )
-        .pipe(orUnavailable)
-      yield* this.engine.writer.exposed(decide)
+      yield* this.decide({ id, requestId, said, execution })
       if (execution === undefined) return yield* this.engine.signals.tellOwner(id)
-      yield* this.look(execution)
+      if (execution.outcome === abandoned) return yield* this.bringBack(id)
       yield* (execution.journal as DurableJournal).flush
     })
+  }
+
+  /** Judges answers that come at once, in order, in one transaction; what counts is taken up once it is on disk (D2). */
+  private decideAll(asked: ReadonlyArray<Asked>): Effect.Effect<ReadonlyArray<Exit.Exit<void, AnswerError>>> {
+    const decide = Effect.gen({ self: this }, function* () {
+      const [condition, ids] = among([...new Set(asked.map(({ requestId }) => requestId))])
+      const requests = yield* this.engine.query<RequestRow>(
+        `SELECT * FROM baton_requests WHERE id ${condition} ORDER BY id${this.engine.isPg ? " FOR UPDATE" : ""}`,
+        ids
+      )
+      const known = yield* this.engine.query<AnswerRow>(
+        `SELECT * FROM baton_answers WHERE request_id ${condition} ORDER BY request_id, n`,
+        ids
+      )
+      const judged = this.judge(asked, requests, known)
+      const answers = judged.flatMap(({ answer }) => (answer === undefined ? [] : [answer]))
+      yield* this.insert(
+        "baton_answers (request_id, n, execution_id, by_whom, said, time)",
+        answers.map((row) => [row.request_id, row.n, row.execution_id, row.by_whom, row.said, row.time])
+      )
+      const settled = judged.flatMap(({ settled }) => (settled === undefined ? [] : [settled]))
+      for (const rows of inSizes(settled)) {
+        yield* this.engine.query(
+          `UPDATE baton_requests SET outcome = v.column2, decided_at = v.column3
+           FROM ${valuesOf(["TEXT", "TEXT", "BIGINT"], rows.length)} WHERE id = v.column1`,
+          rows.flat()
+        )
+      }
+      yield* this.insert(
+        "baton_signals (execution_id, kind)",
+        judged.flatMap(({ answer, execution }) =>
+          answer !== undefined && execution === undefined ? [[answer.execution_id, "look"]] : []
+        )
+      )
+      return judged
+    })
+    const written = this.engine.writer.exposed(orUnavailable(this.engine.sql.withTransaction(decide)))
+    return Effect.map(written, (judged) => {
+      for (const { answer, execution } of judged) {
+        if (answer !== undefined && execution !== undefined) this.takeUp(execution, [answer], [])
+      }
+      return judged.map(({ exit }) => exit)
+    })
+  }
+
+  private insert(into: string, rows: ReadonlyArray<ReadonlyArray<unknown>>): Effect.Effect<void> {
+    return Effect.forEach(
+      inSizes(rows),
+      (some) => {
+        const values = some.map((row) => `(${row.map(() => "?").join(", ")})`)
+        return this.engine.query(`INSERT INTO ${into} VALUES ${values.join(", ")}`, some.flat())
+      },
+      { discard: true }
+    )
+  }
+
+  private judge(asked: ReadonlyArray<Asked>, requests: ReadonlyArray<RequestRow>, known: ReadonlyArray<AnswerRow>) {
+    const rows = new Map(requests.map((row) => [row.id, row]))
+    const answers = Map.groupBy(known, (row) => row.request_id)
+    const refused = (error: AnswerError) => ({
+      exit: Exit.fail(error),
+      answer: undefined,
+      settled: undefined,
+      execution: undefined
+    })
+    return asked.map(({ execution, id, requestId, said }) => {
+      const row = rows.get(requestId)
+      if (row === undefined || row.execution_id !== id) {
+        return refused(new RequestNotFound({ executionId: id, requestId }))
+      }
+      if (row.outcome !== null) return refused(new RequestSettled({ requestId, outcome: row.outcome }))
+      const before = answers.get(requestId) ?? []
+      const live = execution === undefined ? undefined : people.find(execution, requestId)
+      const request = live === undefined || live.kind === "Approval" ? detached(row, execution?.workflow ?? "") : live
+      if (request instanceof PendingApproval) request.restore(toResponses(before))
+      const time = this.engine.now()
+      const result = request.respond(said, time)
+      if (Result.isFailure(result)) return refused(result.failure)
+      const by = said._tag === "Verdict" ? said.options?.by : said.by
+      const answer: AnswerRow = {
+        request_id: requestId,
+        n: before.length + 1,
+        execution_id: id,
+        by_whom: by === undefined ? "" : `@${by}`,
+        said: JSON.stringify(said),
+        time
+      }
+      answers.set(requestId, [...before, answer])
+      const outcome = result.success?.outcome
+      if (outcome !== undefined) rows.set(requestId, { ...row, outcome, decided_at: time })
+      return {
+        exit: Exit.void,
+        answer,
+        settled: outcome === undefined ? undefined : [requestId, outcome, time],
+        execution
+      }
+    })
+  }
+
+  /** What was said is on disk, but the execution has left this memory since: whoever has it now takes it up (D6). */
+  private bringBack(id: string): Effect.Effect<void> {
+    return Effect.flatMap(this.engine.recovery.activate(id), (execution) =>
+      execution === undefined ? this.engine.signals.send(id, "look", null) : this.refresh(execution)
+    )
   }
 
   /** Takes up what people said; one that left the memory meanwhile is brought back for it (D6). */
@@ -107,63 +183,52 @@ export class Answers {
     this.engine.fork(expire)
   }
 
-  /** Requests that a replay opens again may have been answered before it got there, or while it did. */
+  /** A replay has come to a request that was open: what people said to it is known, or comes with a signal. */
   reopened(execution: ExecutionImpl): void {
-    const isLooking = this.reopening.has(execution)
-    this.reopening.set(execution, isLooking)
-    if (isLooking) return
-    const look: Effect.Effect<void> = Effect.suspend(() => {
-      this.reopening.set(execution, false)
-      return Effect.andThen(
-        this.refresh(execution),
-        Effect.suspend(() => (this.reopening.get(execution) === true ? look : Effect.void))
-      )
+    if (this.reopening.has(execution)) return
+    this.reopening.add(execution)
+    const takeUp = Effect.sync(() => {
+      this.reopening.delete(execution)
+      this.takeUp(execution, [], [])
     })
-    this.engine.fork(
-      Effect.ensuring(
-        look,
-        Effect.sync(() => this.reopening.delete(execution))
-      )
-    )
+    // The body has to wait first.
+    this.engine.fork(Effect.andThen(Effect.yieldNow, takeUp))
   }
 
   /** Takes up what people said that the execution does not know of yet. */
   refresh(execution: ExecutionImpl): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (people.list(execution).length === 0) return Effect.void
+      const journal = execution.journal as DurableJournal
+      if (people.list(execution).length === 0 && !journal.recorded.isBehind) return Effect.void
       const { id } = execution
       return Effect.map(
-        Effect.all([
-          this.engine.query<AnswerRow>(`SELECT * FROM baton_answers WHERE execution_id = ? ORDER BY time, n`, [id]),
-          this.engine.query<RequestRow>(
-            `SELECT * FROM baton_requests WHERE execution_id = ? AND outcome = 'timed-out'`,
-            [id]
-          )
-        ]),
-        ([answers, timedOut]) => this.takeUp(execution, answers, timedOut)
+        Effect.all([this.engine.reads.answers(id), this.engine.reads.requests(id)], { concurrency: 2 }),
+        ([answers, requests]) => this.takeUp(execution, answers, requests)
       )
     })
   }
 
-  private takeUp(
-    execution: ExecutionImpl,
-    answers: ReadonlyArray<AnswerRow>,
-    timedOut: ReadonlyArray<RequestRow>
-  ): void {
+  /** Gives the execution what was said, as far as its body is there to hear it; the rest is kept until it is. */
+  takeUp(execution: ExecutionImpl, answers: ReadonlyArray<AnswerRow>, requests: ReadonlyArray<RequestRow>): void {
     const journal = execution.journal as DurableJournal
-    for (const row of answers) {
+    const { unheard } = journal
+    journal.unheard = { answers: [], expired: [] }
+    for (const row of [...unheard.answers, ...answers]) {
       if (execution.outcome !== undefined) return
       const request = people.find(execution, row.request_id)
       const known = journal.answered.get(row.request_id)
+      if (request === undefined || known === undefined || row.n > known + 1) journal.unheard.answers.push(row)
       if (request === undefined || known === undefined || row.n !== known + 1) continue
       journal.answered.set(row.request_id, row.n)
       const said = toAnswer(row)
       const result = request.respond(said, Number(row.time))
       if (Result.isSuccess(result)) people.answered(request, said, result.success)
     }
-    for (const row of timedOut) {
+    for (const row of [...unheard.expired, ...requests]) {
+      if (row.outcome !== "timed-out" || execution.outcome !== undefined) continue
       const request = people.find(execution, row.id)
-      if (request !== undefined && execution.outcome === undefined) people.expire(request, Number(row.decided_at))
+      if (request === undefined) journal.unheard.expired.push(row)
+      else people.expire(request, Number(row.decided_at))
     }
   }
 }

@@ -29,7 +29,7 @@ export const claiming = (engine: DurableEngine): ((claim: Claim) => Effect.Effec
     const claimed = engine.command<{ id: string }>(
       `UPDATE baton_runs SET epoch = v.column2, wake_at = ${resident}, held = NULL, crashes = v.column3, crash_sequence = v.column4
        FROM ${valuesOf(["TEXT", "TEXT", "INTEGER", "INTEGER", "TEXT"], size)}
-       WHERE baton_runs.id = v.column1 AND baton_runs.epoch = v.column5 AND settled_at IS NULL RETURNING id`,
+       WHERE id = v.column1 AND epoch IN (v.column5, v.column2) AND settled_at IS NULL RETURNING id`,
       params.flat()
     )
     return Effect.map(claimed, (rows) => {

@@ -15,6 +15,16 @@ const limit = sizes[0]
 /** The smallest of the sizes that holds so many. */
 export const sizeFor = (count: number): number => sizes.findLast((size) => size >= count) ?? limit
 
+/** Rows in as few pieces as there are, each of one of the sizes. */
+export const inSizes = <A>(rows: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
+  const pieces: Array<ReadonlyArray<A>> = []
+  for (let i = 0; i < rows.length; i += pieces[pieces.length - 1].length) {
+    const size = sizes.find((size) => size <= rows.length - i)!
+    pieces.push(rows.slice(i, i + size))
+  }
+  return pieces
+}
+
 interface Waiting<A, B, E> {
   readonly item: A
   readonly resume: (effect: Effect.Effect<B, E>) => void

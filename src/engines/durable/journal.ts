@@ -20,7 +20,7 @@ import type { RunImpl } from "../../internal/run.ts"
 import { isSettled } from "../../Run.ts"
 import type { Any } from "../../Workflow.ts"
 import { decodeStored, encodeOutcome, encodeStep, parse, replay, type Stored, told } from "./codec.ts"
-import type { EventRow, History, KnownRequest, StoredCall } from "./history.ts"
+import type { AnswerRow, EventRow, History, KnownRequest, RequestRow, StoredCall } from "./history.ts"
 import { Outbox, type OutboxHost } from "./outbox.ts"
 import { NotStorable } from "./plain.ts"
 import { Recorded } from "./recorded.ts"
@@ -72,6 +72,8 @@ export class DurableJournal extends Outbox implements Journal {
   retryAt: number | undefined = undefined
   /** How many answers of an open request have been taken up. */
   readonly answered = new Map<string, number>()
+  /** What people said, or did not in time, to requests that the body has yet to come to. */
+  unheard: { readonly answers: Array<AnswerRow>; readonly expired: Array<RequestRow> } = { answers: [], expired: [] }
   sequence = 0
   attempt = 0
   private attemptStartedAt = 0

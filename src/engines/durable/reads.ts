@@ -9,7 +9,7 @@ import type { AnswerRow, ChildRow, EventRow, History, RequestRow, SeedRow, Timer
 import type { RunRow } from "./rows.ts"
 
 /** `IN (...)` for some keys, filled up to one of a few sizes, and its parameters. */
-export const among = (keys: ReadonlyArray<string>): readonly [text: string, params: ReadonlyArray<string>] => {
+export const among = <A>(keys: ReadonlyArray<A>): readonly [text: string, params: ReadonlyArray<A>] => {
   const size = sizeFor(keys.length)
   const params = Array.from({ length: size }, (_, i) => keys[Math.min(i, keys.length - 1)])
   return [`IN (${params.map(() => "?").join(", ")})`, params]
@@ -18,8 +18,8 @@ export const among = (keys: ReadonlyArray<string>): readonly [text: string, para
 export class Reads {
   readonly run: (id: string) => Effect.Effect<RunRow | undefined>
   readonly events: (id: string) => Effect.Effect<ReadonlyArray<EventRow>>
-  private readonly requests: (id: string) => Effect.Effect<ReadonlyArray<RequestRow>>
-  private readonly answers: (id: string) => Effect.Effect<ReadonlyArray<AnswerRow>>
+  readonly requests: (id: string) => Effect.Effect<ReadonlyArray<RequestRow>>
+  readonly answers: (id: string) => Effect.Effect<ReadonlyArray<AnswerRow>>
   private readonly timers: (id: string) => Effect.Effect<ReadonlyArray<TimerRow>>
   private readonly seeds: (id: string) => Effect.Effect<ReadonlyArray<SeedRow>>
   private readonly children: (id: string) => Effect.Effect<ReadonlyArray<ChildRow>>

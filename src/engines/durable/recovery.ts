@@ -165,7 +165,7 @@ export class Recovery {
         for (const child of children) if (child.settled_at === null) yield* this.activate(child.id, execution)
         this.resume(execution, journal, events)
         this.engine.watchers.notify(id)
-        yield* this.engine.answers.refresh(execution)
+        this.engine.answers.takeUp(execution, history.answers, history.requests)
         // One that is taken up by half would be taken for one that goes on.
       }).pipe(Effect.onError(() => Effect.sync(() => this.engine.parking.drop(execution))))
       return execution

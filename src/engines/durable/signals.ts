@@ -2,12 +2,15 @@
  * What processes want of executions that another may have: written down for the owner, who looks for it.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Semaphore from "effect/Semaphore"
 import * as cancelling from "../../internal/cancelling.ts"
 import type { ExecutionImpl } from "../../internal/execution.ts"
 import { parse } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
+import { gather } from "./gather.ts"
 import type { DurableJournal } from "./journal.ts"
+import { among } from "./reads.ts"
 import { atOnce, pauseWanted, resident } from "./rows.ts"
 import { realSleep } from "./writer.ts"
 
@@ -26,8 +29,19 @@ export class Signals {
   /** What this process owned when it last looked for what is due. */
   private owned = ""
 
+  /** What was wanted is done. */
+  private readonly forget: (id: number) => Effect.Effect<void>
+
   constructor(engine: DurableEngine) {
     this.engine = engine
+    this.forget = gather(engine, (ids) => {
+      const [condition, params] = among(ids)
+      const forgotten = engine.command(`DELETE FROM baton_signals WHERE id ${condition}`, params)
+      return Effect.as(
+        forgotten,
+        ids.map(() => Exit.void)
+      )
+    })
   }
 
   /** Tells the owner of an execution that there is something to do. */
@@ -68,10 +82,11 @@ export class Signals {
           `SELECT id, execution_id, kind, payload FROM baton_signals WHERE id > ? ORDER BY id LIMIT 1000`,
           [after]
         )
-        for (const signal of signals) {
-          if (left.has(signal.execution_id)) continue
-          if (!(yield* this.handleSignal(signal))) left.add(signal.execution_id)
-        }
+        const byExecution = Map.groupBy(signals, (signal) => signal.execution_id)
+        yield* Effect.forEach(byExecution.values(), (some) => this.handleInOrder(some, left), {
+          concurrency: 64,
+          discard: true
+        })
         more = signals.length === 1000
         if (more) after = Number(signals[999].id)
       }
@@ -81,21 +96,27 @@ export class Signals {
   /** Another process has written something for this one, and says so. */
   readonly hear: Effect.Effect<void> = Effect.sync(() => void this.engine.fork(this.handleSignals))
 
+  private handleInOrder(signals: ReadonlyArray<SignalRow>, left: Set<string>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      for (const signal of signals) {
+        if (left.has(signal.execution_id)) return
+        if (!(yield* this.handleSignal(signal))) left.add(signal.execution_id)
+      }
+    })
+  }
+
   /** Whether it was done, or need not be. */
   private handleSignal(signal: SignalRow): Effect.Effect<boolean> {
     const handle = Effect.gen({ self: this }, function* () {
       const asked = this.cancelling.get(signal.id)
       const isHeld = this.engine.recovery.held.has(signal.execution_id)
       if (isHeld || (asked !== undefined && asked.outcome === undefined)) return false
-      const done = Effect.as(this.engine.command(`DELETE FROM baton_signals WHERE id = ?`, [signal.id]), true)
+      const done = Effect.as(this.forget(signal.id), true)
       const execution = yield* this.engine.recovery.activate(signal.execution_id)
       if (execution === undefined) {
-        const rows = yield* this.engine.query<{ id: string }>(
-          `SELECT id FROM baton_runs WHERE id = ? AND settled_at IS NULL`,
-          [signal.execution_id]
-        )
+        const row = yield* this.engine.reads.run(signal.execution_id)
         // Nobody here can go on with it: whoever can does it.
-        return rows.length > 0 ? false : yield* done
+        return row !== undefined && row.settled_at === null ? false : yield* done
       }
       const journal = execution.journal as DurableJournal
       if (signal.kind === "cancel") {

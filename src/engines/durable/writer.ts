@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
-import { sizes } from "./gather.ts"
+import { inSizes } from "./gather.ts"
 
 /** One row of one statement; rows of one kind are written together. */
 export interface Row {
@@ -129,7 +129,7 @@ const order: ReadonlyArray<Kind> = ["run", "tag", "seed", "event", "request", "t
 
 interface Statement {
   readonly text: string
-  readonly params: Array<unknown>
+  readonly params: ReadonlyArray<unknown>
   /** How many rows it must change: the end of a run stands with its last event or not at all. */
   readonly mustChange?: number
 }
@@ -284,11 +284,9 @@ export class Writer {
     }
     const statements: Array<Statement> = []
     const add = (kind: Kind, rows: ReadonlyArray<ReadonlyArray<unknown>>, text: (rows: number) => string) => {
-      for (let i = 0; i < rows.length; ) {
-        const size = sizes.find((size) => size <= rows.length - i)!
-        const params: Array<unknown> = []
-        for (let end = i + size; i < end; i++) for (const value of rows[i]) params.push(value)
-        statements.push({ text: text(size), params, ...(kind === "settled" ? { mustChange: size } : {}) })
+      for (const some of inSizes(rows)) {
+        const mustChange = kind === "settled" ? { mustChange: some.length } : {}
+        statements.push({ text: text(some.length), params: some.flat(), ...mustChange })
       }
     }
     for (const kind of order) add(kind, byKind.get(kind) ?? [], (rows) => this.insert(kind, rows))
