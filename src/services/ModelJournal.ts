@@ -15,6 +15,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -176,7 +177,15 @@ const liveContext = (outer: Outer | undefined, recording: Recording): Context.Co
 /** Records what a call came to; when each part of a stream came is of no use, and headers of errors may have secrets. */
 const keep = (recording: Recording, { error, millis: _, ...answer }: Recall.Answer): Effect.Effect<void> => {
   const shown = error === undefined ? answer : { ...answer, error: masked(error) }
-  return Effect.flatMap(Effect.orDie(encodeAnswer(shown)), (json) => recording.end(json))
+  return Effect.flatMap(Effect.orDie(encodeAnswer(shown)), (json) =>
+    recording.end({ ...json, parts: json.parts.map(withoutEmptyMetadata) })
+  )
+}
+
+/** Of a stream, most of what would be stored. */
+const withoutEmptyMetadata = (part: Schema.Json): Schema.Json => {
+  const { metadata, ...rest } = part as { readonly [key: string]: Schema.Json }
+  return Predicate.isObject(metadata) && Object.keys(metadata).length === 0 ? rest : part
 }
 
 /** The call came to nothing that could be given back, unless that is that it was interrupted. */
