@@ -627,10 +627,10 @@ describe("a model provided inside a body", () => {
       Logger.layer([Logger.make((options) => void messages.push(`${options.logLevel} ${String(options.message)}`))])
     )
 
-  it.effect("is counted like any other when its layer is instrumented", () =>
+  it.effect("is counted like any other when its layer is instrumented, by the name and price that it gives", () =>
     Effect.gen(function* () {
       const { asked, model } = yield* script(says("ok", 10, 1))
-      const layer = Models.instrumented(Layer.succeed(LanguageModel.LanguageModel, model))
+      const layer = Models.instrumented(Layer.succeed(LanguageModel.LanguageModel, model), { id: "inside", price })
       const workflow = Workflow.make("inside", {
         error: AiError.AiError,
         run: (prompt) => Effect.andThen(say(prompt), say(prompt)).pipe(Effect.provide(layer))
@@ -638,7 +638,11 @@ describe("a model provided inside a body", () => {
       const execution = yield* start(workflow, "x", { budget: { modelCalls: 1 } })
       assert.strictEqual((yield* Effect.flip(execution.result))._tag, "BudgetExceeded")
       assert.strictEqual(asked.length, 1)
-      assert.deepStrictEqual([(yield* execution.usage).inputTokens, count(execution, "ModelCalled")], [10, 1])
+      assert.strictEqual((yield* execution.usage).inputTokens, 10)
+      assert.deepStrictEqual(
+        calls(execution).map(({ costUsd, model }) => [model, costUsd]),
+        [["inside", 0.00003]]
+      )
     }).pipe(engine)
   )
 
