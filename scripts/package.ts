@@ -85,10 +85,7 @@ const specifiers = Array.from(
   new Set(
     Object.keys(manifest.exports as Record<string, unknown>).flatMap((key) => {
       if (manifest.exports[key] === null || key === "./package.json") return []
-      if (key !== "./*") return [`effect-baton${key.slice(1)}`]
-      return readdirSync(join(installed, "dist")).flatMap((file) =>
-        file.endsWith(".js") && file !== "index.js" ? [`effect-baton/${file.slice(0, -3)}`] : []
-      )
+      return [`effect-baton${key.slice(1)}`]
     })
   )
 )

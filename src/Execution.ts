@@ -16,6 +16,7 @@ import * as cancelling from "./internal/cancelling.ts"
 import { Current } from "./internal/frame.ts"
 import * as people from "./internal/people.ts"
 import type { RunImpl } from "./internal/run.ts"
+import { show } from "./internal/schema.ts"
 import type { RunOptions, RunStatus } from "./Run.ts"
 import { type InvalidOptions, type RunError, RunSettled } from "./RunError.ts"
 import type { AnswerOptions } from "./services/HumanChannel.ts"
@@ -313,7 +314,8 @@ export const waitForInput: {
  * **Details**
  *
  * The newest progress of an execution is what its body or its outermost pattern reported; what is nested deeper only
- * shows as an event.
+ * shows as an event. `current` and `total` are numbers from 0 up; other ones are not reported, which is logged: nobody's
+ * work ends for them.
  *
  * **Example** (Half way)
  *
@@ -334,8 +336,18 @@ export const waitForInput: {
  * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemory))) // => { current: 1, total: 2, message: "copying" }
  * ```
  */
-export const progress = (progress: Progress): Effect.Effect<void, never, Current> =>
-  Effect.map(Current, (frame) => frame.execution.report(frame, progress))
+export const progress = ({ current, message, total }: Progress): Effect.Effect<void, never, Current> =>
+  Effect.flatMap(Current, (frame) => {
+    if (!isAmount(current) || !isAmount(total)) {
+      return Effect.logWarning(
+        `Progress of ${show({ current, total })} is not reported: current and total are numbers from 0 up, a total of 0 is unknown`
+      )
+    }
+    frame.execution.report(frame, message === undefined ? { current, total } : { current, total, message })
+    return Effect.void
+  })
+
+const isAmount = (n: number): boolean => Number.isFinite(n) && n >= 0
 
 /**
  * Starts another workflow as an execution of its own, cancelled when the one that started it settles in any way.

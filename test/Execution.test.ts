@@ -338,6 +338,35 @@ describe("Execution", () => {
   })
 
   describe("progress and logs", () => {
+    it.effect("progress that is no number from 0 up is logged, not reported, and ends nothing", () =>
+      Effect.gen(function* () {
+        const workflow = Workflow.make("w", {
+          run: () =>
+            Effect.gen(function* () {
+              const reused = { current: 1, total: 3 }
+              yield* Execution.progress(reused)
+              reused.current = Number.NaN
+              yield* Execution.progress(reused)
+              yield* Execution.progress({ current: 2, total: Number.POSITIVE_INFINITY })
+              yield* Execution.progress({ current: -1, total: 3 })
+              return "done"
+            })
+        })
+        const execution = yield* start(workflow, "")
+        assert.strictEqual(yield* execution.result, "done")
+        assert.deepStrictEqual(yield* execution.progress, { current: 1, total: 3 })
+        assert.deepStrictEqual(
+          (yield* execution.logs).map(({ level, message }) => `${level} ${message.slice(0, 47)}`),
+          [
+            'Warn Progress of {"current":"NaN","total":3} is not r',
+            'Warn Progress of {"current":2,"total":"Infinity"} is ',
+            'Warn Progress of {"current":-1,"total":3} is not repo'
+          ]
+        )
+        yield* consistent(execution)
+      }).pipe(memory)
+    )
+
     it.effect("progress is the newest of the body, with total 0 as unknown; nested ones only emit events", () =>
       Effect.gen(function* () {
         const gate = yield* Deferred.make<void>()

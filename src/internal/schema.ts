@@ -70,14 +70,21 @@ const print = (value: unknown): string =>
     () => "a value that can not be shown"
   )
 
+/** More objects than anybody reads, and fewer than what shares many can unfold to. */
+const maxShown = 1000
+
 const toJson = (value: unknown): string => {
-  const seen = new Set<object>()
-  const text = JSON.stringify(value, (_key, u) => {
+  // The objects that the one being written is in.
+  const around: Array<unknown> = []
+  let count = 0
+  const text = JSON.stringify(value, function (this: unknown, _key, u: unknown) {
     if (typeof u === "bigint") return `${u}n`
     if (typeof u === "number" && !Number.isFinite(u)) return String(u)
     if (typeof u !== "object" || u === null) return u
-    if (seen.has(u)) return "[circular]"
-    seen.add(u)
+    while (around.length > 0 && around[around.length - 1] !== this) around.pop()
+    if (around.includes(u)) return "[circular]"
+    if (++count > maxShown) return "…"
+    around.push(u)
     return u
   })
   return typeof value === "number" || text === undefined ? String(value) : text

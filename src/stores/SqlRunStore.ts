@@ -223,5 +223,30 @@ export const make = Effect.gen(function* () {
   })
 })
 
-/** The run store on the database of a `SqlClient`. */
+/**
+ * The run store on the database of a `SqlClient`; its tables are made if they are not there.
+ *
+ * **Details**
+ *
+ * A durable engine brings one of its own. This one keeps what a memory engine ran.
+ *
+ * **Example** (What a memory engine ran, in a file)
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Engine, RunStore, Workflow } from "effect-baton"
+ * import * as NodeSqlite from "effect-baton/stores/NodeSqlite"
+ *
+ * const echo = Workflow.make("echo", { run: (text) => Effect.succeed(text) })
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* echo.execute("hi")
+ *   yield* Engine.shutdown
+ *   return (yield* RunStore.find()).runs.map((run) => `${run.workflow} ${run.status}`)
+ * })
+ * const store = RunStore.layerSql.pipe(Layer.provide(NodeSqlite.layer({ filename: ":memory:" })))
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Layer.provideMerge(Engine.layerMemory, store)))) // => ["echo completed"]
+ * ```
+ */
 export const layer: Layer.Layer<RunStore, never, SqlClient.SqlClient> = Layer.effect(RunStore, make)

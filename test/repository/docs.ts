@@ -1,7 +1,7 @@
 // Doc comments: which exports have one, and the code fences inside.
 import { existsSync } from "node:fs"
 import { join } from "node:path/posix"
-import { blank, lineOf, repository, type SourceFile, sourceFile, sourceFiles, spans } from "./source.ts"
+import { blank, lineOf, repository, type SourceFile, sourceFile, spans } from "./source.ts"
 
 /** A fenced piece of TypeScript: `line` is the line of its first line of code in `path`. */
 export interface Fence {
@@ -69,16 +69,11 @@ export const fences = ({ path, text }: SourceFile): ReadonlyArray<Fence> => {
 
 type Exports = Readonly<Record<string, string | null | Readonly<Record<string, string>>>>
 
-/** The source files behind `exports` of package.json. `./*` stands for every file directly in its folder. */
+/** The source files behind `exports` of package.json. */
 export const publicModules = (exports: Exports): ReadonlyArray<string> => {
   const paths = Object.values(exports).flatMap((target) => {
     const source = typeof target === "object" && target !== null ? target["baton-source"] : undefined
-    if (source === undefined) return []
-    const path = join(source)
-    if (!path.includes("*")) return [path]
-    return sourceFiles(join(path, "..")).flatMap((file) =>
-      join(file.path, "..") === join(path, "..") ? [file.path] : []
-    )
+    return source === undefined ? [] : [join(source)]
   })
   return Array.from(new Set(paths)).sort()
 }
