@@ -39,6 +39,7 @@ export type Timeout =
 /** When a failed attempt is tried again; the callbacks may be plain functions. */
 export type Retry = Omit<RetryHooks, "while" | "onRetry"> & {
   /** Whether an error is worth another try; a failure of the callback counts as no. Default: every error is. */
+  // As in `RetryHooks`.
   readonly while?: ((error: any) => Decision) | undefined
   /** Told before each delay. Default: nothing. */
   readonly onRetry?: ((retry: RetryInfo) => unknown) | undefined

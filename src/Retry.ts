@@ -13,6 +13,7 @@ export type Backoff = "fixed" | "linear" | "exponential"
 /** What all forms of a retry share. */
 export interface RetryHooks {
   /** Whether an error is worth another try; a failure of the callback counts as no. Default: every error is. */
+  // One policy serves workflows and steps of any error: who writes it says which one it means.
   readonly while?: ((error: any) => boolean | Effect.Effect<boolean, unknown>) | undefined
   /** Told before each delay. Default: nothing. */
   readonly onRetry?: ((retry: RetryInfo) => Effect.Effect<unknown, unknown>) | undefined

@@ -15,6 +15,7 @@ const toEffect = (result: unknown): Effect.Effect<unknown, unknown> =>
       : Effect.succeed(result)
 
 /** The same options with the plain functions at these keys made into functions that return Effects. */
+// Which options they are, only the caller knows.
 const lift = (options: unknown, keys: ReadonlyArray<string>): any => {
   if (!Predicate.isObject(options)) return options
   const lifted = keys.flatMap((key) => {

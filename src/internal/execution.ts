@@ -381,6 +381,7 @@ export class ExecutionImpl implements Execution<any, any> {
     if (this.outcome === undefined) this.append(Tag.Logged, frame, { level, message })
   }
 
+  // Callbacks differ in their arguments; the one that belongs to a callback is the one beside it.
   hook(name: string, callback: any, argument: unknown): void {
     this.hooks ??= new Hooks(this.beside, this.host)
     this.hooks.add(name, callback, argument)

@@ -14,6 +14,7 @@ import type { Host } from "./host.ts"
 /** How long a callback may take before it is given up. */
 export const hookTimeout = Duration.seconds(30)
 
+// Each callback has an argument of its own, which stands beside it in the call.
 type Callback<A> = Effect.Effect<A, unknown> | ((argument: any) => unknown)
 
 const toEffect = (callback: Callback<unknown>, argument: unknown): Effect.Effect<unknown, unknown> =>

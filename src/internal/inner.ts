@@ -6,6 +6,7 @@ import { InvalidInput, InvalidOutput } from "../RunError.ts"
 import type { Boundary } from "../Workflow.ts"
 import { checker } from "./schema.ts"
 
+// Of the types that a definition has, those of one workflow and any other meet here.
 export interface Inner {
   /** The body, as it was given. */
   readonly body: (input: any) => Effect.Effect<any, any, any>
@@ -17,12 +18,11 @@ export interface Inner {
   readonly acceptsError: (error: unknown) => boolean
 }
 
-interface Definition {
+interface Definition extends Pick<Inner, "body"> {
   readonly name: string
   readonly input: Boundary<any>
   readonly output: Boundary<any>
   readonly error: Boundary<any>
-  readonly body: (input: any) => Effect.Effect<any, any, any>
 }
 
 export class InnerImpl implements Inner {

@@ -189,6 +189,7 @@ export const make = <
     TakeText<NoInfer<W>> &
     Declares<EP | ED | ES, Err["Type"] | InvalidPlan | Workflow.Error<W[number]["workflow"]>>
 ): OrchestratorWorkers<W, In["Type"], Out["Type"], Err["Type"], EP, RP, ED, RD, ES, RS> =>
+  // `make` has checked the types of the parts, which differ for each definition; from here on they are any.
   define(name, options as any) as any
 
 type AnyWorker = Worker<Workflow.Workflow<any, any, any, any>>
@@ -214,7 +215,7 @@ const define = (name: string, options: AnyOptions) => {
       : Effect.fail(new InvalidPlan({ workflow: name, workers: names, problems: found }))
   }
   const makePlan = options.plan ?? planner(options)
-  const plan = (input: any) => {
+  const plan = (input: unknown) => {
     const checked = Effect.flatMap(
       Effect.suspend(() => makePlan(input)),
       check
@@ -262,7 +263,7 @@ const define = (name: string, options: AnyOptions) => {
     )
   }
 
-  const run = Effect.fnUntraced(function* (input: any) {
+  const run = Effect.fnUntraced(function* (input: unknown) {
     const made = yield* plan(input)
     const total = phasesOf(made)
     let current = 1
@@ -282,7 +283,7 @@ const define = (name: string, options: AnyOptions) => {
       InvalidPlan,
       AiError.AiError
     ]),
-    defaults: options.defaults as any,
+    defaults: options.defaults,
     version: options.version,
     run
   })
@@ -361,7 +362,7 @@ const planner = ({ input = Schema.String, model, workers }: AnyOptions) => {
   ].join(" ")
   // A model can only name workers that there are.
   const schema = planFor(workers.map(({ name }) => name))
-  return (given: any) => {
+  return (given: unknown) => {
     const prompt = paragraphs(task, `Workers:\n${list.join("\n")}`, `Input:\n${inputText(given)}`)
     return Models.object({ purpose: "plan", name: "plan", prompt, schema, model })
   }

@@ -108,19 +108,19 @@ export type FailureStrategy = "fail-fast" | "collect-all"
 /** What a worker gives. */
 export type Data<W> = W extends Workflow.Any
   ? Workflow.Output<W>
-  : W extends (...args: any) => Effect.Effect<infer A, any, any>
+  : W extends (...args: never) => Effect.Effect<infer A, any, any>
     ? A
     : never
 
 type WorkerError<W> = W extends Workflow.Any
   ? Workflow.Error<W>
-  : W extends (...args: any) => Effect.Effect<any, infer E, any>
+  : W extends (...args: never) => Effect.Effect<any, infer E, any>
     ? E
     : never
 
 type WorkerServices<W> = W extends Workflow.Any
   ? Workflow.Services<W>
-  : W extends (...args: any) => Effect.Effect<any, any, infer R>
+  : W extends (...args: never) => Effect.Effect<any, any, infer R>
     ? R
     : never
 
@@ -250,11 +250,12 @@ export const make = <
   options: Options<W, F, I, In, Out, Err, E1, R1, E2, R2> &
     Takes<string, NoInfer<W>, "worker"> &
     Declares<NoInfer<E1> | NoInfer<E2> | Undescribed<NoInfer<W>, NoInfer<F>>, Err["Type"]>
-): Parallelization<W, F, In["Type"], Out["Type"], Err["Type"], E1, R1, E2, R2> => define(name, options) as any
+): Parallelization<W, F, In["Type"], Out["Type"], Err["Type"], E1, R1, E2, R2> =>
+  // `make` has checked the types of the parts, which differ for each definition; from here on they are any.
+  define(name, options as any) as any
 
 type AnyOptions = Options<Worker, FailureStrategy, boolean, any, any, any, any, any, any, any>
 
-// The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: AnyOptions) => {
   const { failureStrategy = "fail-fast", includeFailures = false, worker } = options
   const concurrency = concurrencyOf(name, options.maxConcurrency)
@@ -262,7 +263,7 @@ const define = (name: string, options: AnyOptions) => {
   const splitter = options.split ?? askToSplit(options)
   const merger = options.merge ?? askToMerge(options)
 
-  const split = (input: any) => {
+  const split = (input: unknown) => {
     const made = phase(
       "split",
       Effect.suspend(() => splitter(input))
@@ -289,9 +290,9 @@ const define = (name: string, options: AnyOptions) => {
       }
       frame?.execution.report(frame, { current, total })
 
-      const succeeded = ({ id }: Subtask, data: any, startedAt: number): SubtaskSuccess<any> =>
+      const succeeded = ({ id }: Subtask, data: unknown, startedAt: number): SubtaskSuccess<any> =>
         settled({ id, success: true, data, durationMs: clock.currentTimeMillisUnsafe() - startedAt })
-      const failed = ({ id }: Subtask, error: any, startedAt: number): SubtaskFailure<any> =>
+      const failed = ({ id }: Subtask, error: unknown, startedAt: number): SubtaskFailure<any> =>
         settled({ id, success: false, error, durationMs: clock.currentTimeMillisUnsafe() - startedAt })
 
       return scope(
@@ -329,10 +330,17 @@ const define = (name: string, options: AnyOptions) => {
       )
     })
 
-  const merge = (results: ReadonlyArray<SubtaskResult<any, any>>, input: any) => {
+  const merge = (results: ReadonlyArray<SubtaskResult<any, any>>, input: unknown) => {
     const merged = phase(
       "merge",
-      Effect.suspend(() => merger((includeFailures ? results : results.filter(({ success }) => success)) as any, input))
+      Effect.suspend(() =>
+        merger(
+          (includeFailures ? results : results.filter(({ success }) => success)) as ReadonlyArray<
+            SubtaskSuccess<never>
+          >,
+          input
+        )
+      )
     )
     return Effect.andThen(report({ current: results.length, total: results.length, message: "merging" }), merged)
   }
@@ -347,7 +355,7 @@ const define = (name: string, options: AnyOptions) => {
       InvalidSubtasks,
       AiError.AiError
     ]),
-    defaults: options.defaults as any,
+    defaults: options.defaults,
     version: options.version,
     run: (input) =>
       Effect.flatMap(split(input), (subtasks) => Effect.flatMap(parallel(subtasks), (results) => merge(results, input)))
@@ -380,7 +388,7 @@ const askToSplit = (options: AnyOptions) => {
   const task =
     "Split the task into independent subtasks that can be worked on at the same time, by workers who see nothing but " +
     "their own prompt. Give each subtask a short id of its own and a prompt that says all it takes."
-  return (input: any) =>
+  return (input: unknown) =>
     Effect.map(
       Models.object({
         purpose: "split",
@@ -398,7 +406,7 @@ const askToMerge = (options: AnyOptions) => {
   const inputText = shown(options.input ?? Schema.String)
   const dataText = shown(Workflow.isWorkflow(options.worker) ? options.worker.output : Schema.Unknown)
   const task = "The task was split into subtasks. Merge their results into one answer to the task."
-  return (results: ReadonlyArray<SubtaskResult<any, any>>, input: any) =>
+  return (results: ReadonlyArray<SubtaskResult<any, any>>, input: unknown) =>
     answer(options.output ?? Schema.String, {
       purpose: "merge",
       name: "merged",

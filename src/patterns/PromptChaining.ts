@@ -69,11 +69,11 @@ type Mark = typeof Workflow.TypeId
 
 type AnyPart = {
   readonly name: string
-  readonly input: any
-  readonly output: any
-  readonly error: any
-  readonly services: any
-  readonly inside: any
+  readonly input: unknown
+  readonly output: unknown
+  readonly error: unknown
+  readonly services: unknown
+  readonly inside: unknown
 }
 
 /** A check between two steps. */
@@ -271,7 +271,9 @@ export const make = <
   | Part<N4, A3, A4, E4, K4, R4>
   | Part<N5, A4, A5, E5, K5, R5>
   | Part<N6, A5, A6, E6, K6, R6>
-> => define(name, options as any) as any
+> =>
+  // `make` has checked the types of the parts, which differ for each definition; from here on they are any.
+  define(name, options as any) as any
 
 type AnyStep = Step<any, string, any, any, any, any, any>
 type AnyOptions = Definition<any, any, any, any> & {
@@ -279,7 +281,6 @@ type AnyOptions = Definition<any, any, any, any> & {
   readonly gates?: ReadonlyArray<Gate<AnyPart, any>> | undefined
 }
 
-// The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: AnyOptions) => {
   const { gates = [], steps } = options
   const names = steps.map((step) => step.name)
@@ -289,7 +290,7 @@ const define = (name: string, options: AnyOptions) => {
   const stray = gates.filter(({ after }) => !names.includes(after)).map(({ after }) => after)
   if (stray.length > 0) throw invalid(name, "gates", stray, `Expected gates after one of ${names.join(", ")}`)
 
-  const check = (step: string, output: any, input: any): Effect.Effect<void, GateRejected | BudgetExceeded> =>
+  const check = (step: string, output: unknown, input: unknown): Effect.Effect<void, GateRejected | BudgetExceeded> =>
     Effect.forEach(
       gates.filter(({ after }) => after === step),
       (gate) =>
@@ -307,7 +308,7 @@ const define = (name: string, options: AnyOptions) => {
     )
 
   const total = steps.length
-  const chain = (input: any) =>
+  const chain = (input: unknown) =>
     Effect.gen(function* () {
       let output = input
       for (const [index, step] of steps.entries()) {
@@ -328,20 +329,21 @@ const define = (name: string, options: AnyOptions) => {
       GateRejected,
       AiError.AiError
     ]),
-    defaults: options.defaults as any,
+    defaults: options.defaults,
     version: options.version,
     run: chain
   })
   const phases = Object.fromEntries(
     steps.map((step, index) => [
       step.name,
-      (input: any) => Effect.tap(runStep(step, input), () => report({ current: index + 1, total, message: step.name }))
+      (input: unknown) =>
+        Effect.tap(runStep(step, input), () => report({ current: index + 1, total, message: step.name }))
     ])
   )
   return Object.assign(workflow, { steps: phases, check })
 }
 
-const runStep = (step: AnyStep, input: any): Effect.Effect<any, any, any> => {
+const runStep = (step: AnyStep, input: unknown): Effect.Effect<any, any, any> => {
   if ("workflow" in step) return part(step.name, undefined, step.workflow, input)
   const run = Effect.suspend(() =>
     "run" in step

@@ -217,9 +217,10 @@ export const make = <
   options: Options<R, In, Out, Err, K, E, S> &
     Fits<NoInfer<R>, In["Type"], Out["Type"]> &
     Declares<NoInfer<E>, Err["Type"]>
-): Routing<R, In["Type"], Out["Type"], Err["Type"], K, E, S> => define(name, options) as any
+): Routing<R, In["Type"], Out["Type"], Err["Type"], K, E, S> =>
+  // `make` has checked the types of the parts, which differ for each definition; from here on they are any.
+  define(name, options as any) as any
 
-// The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: Options<Routes, any, any, any, any, any, any>) => {
   const routes = new Map(Object.entries(options.workflows))
   const known = [...routes.keys()]
@@ -229,7 +230,7 @@ const define = (name: string, options: Options<Routes, any, any, any, any, any, 
   const fallback = defaults[0]
   const choose = options.classify ?? classifier(options, fallback)
 
-  const classify = (input: any) => {
+  const classify = (input: unknown) => {
     const asked = phase(
       "classify",
       Effect.suspend(() => choose(input))
@@ -237,7 +238,7 @@ const define = (name: string, options: Options<Routes, any, any, any, any, any, 
     return Effect.andThen(report({ current: 0, total: 2, message: "classifying" }), asked)
   }
 
-  const route = (key: string, input: any) =>
+  const route = (key: string, input: unknown) =>
     Effect.suspend((): Effect.Effect<any, any, any> => {
       const chosen = routes.has(key) ? key : fallback
       if (chosen === undefined) return Effect.fail(new RouteNotFound({ key, known }))
@@ -259,7 +260,7 @@ const define = (name: string, options: Options<Routes, any, any, any, any, any, 
       RouteNotFound,
       AiError.AiError
     ]),
-    defaults: options.defaults as any,
+    defaults: options.defaults,
     version: options.version,
     run: (input) => Effect.flatMap(classify(input), (key) => route(key, input))
   })

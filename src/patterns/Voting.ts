@@ -118,19 +118,19 @@ type Member<V> = V extends ReadonlyArray<infer Each> ? Each : V[keyof V]
 
 type VoteOf<W> = W extends Workflow.Any
   ? Workflow.Output<W>
-  : W extends (...args: any) => Effect.Effect<infer A, any, any>
+  : W extends (...args: never) => Effect.Effect<infer A, any, any>
     ? A
     : never
 
 type FunctionError<W> = W extends Workflow.Any
   ? never
-  : W extends (...args: any) => Effect.Effect<any, infer E, any>
+  : W extends (...args: never) => Effect.Effect<any, infer E, any>
     ? E
     : never
 
 type VoterServices<W> = W extends Workflow.Any
   ? Workflow.Services<W>
-  : W extends (...args: any) => Effect.Effect<any, any, infer R>
+  : W extends (...args: never) => Effect.Effect<any, any, infer R>
     ? R
     : never
 
@@ -232,9 +232,10 @@ export const make = <
     Fits<Misfit<Member<NoInfer<V>>, In["Type"]>, In["Type"]> &
     Gives<VoteOf<Member<NoInfer<V>>>, Vote["Type"]> &
     Declares<FunctionError<Member<NoInfer<V>>>, Err["Type"]>
-): Voting<V, In["Type"], Vote["Type"], Err["Type"]> => define(name, options as any) as any
+): Voting<V, In["Type"], Vote["Type"], Err["Type"]> =>
+  // `make` has checked the types of the parts, which differ for each definition; from here on they are any.
+  define(name, options as any) as any
 
-// The types of the parts meet only here, where they are the ones that `make` checked.
 const define = (name: string, options: Options<Voters<any>, any, any, any>) => {
   const { earlyStop = true, key = (vote) => vote, majority, quorum } = options
   const output: Workflow.Boundary<any> = options.output ?? Schema.String
@@ -251,7 +252,7 @@ const define = (name: string, options: Options<Voters<any>, any, any, any>) => {
   }
   const needed = quorum ?? Math.floor(total / 2) + 1
 
-  const cast = ([voterName, voter]: readonly [string, Voter<any>], input: any): Effect.Effect<any, any, any> =>
+  const cast = ([voterName, voter]: readonly [string, Voter<any>], input: unknown): Effect.Effect<any, any, any> =>
     Workflow.isWorkflow(voter)
       ? part("voter", voterName, voter as Workflow.Workflow<any, any, any, any>, input)
       : phase(
@@ -260,7 +261,7 @@ const define = (name: string, options: Options<Voters<any>, any, any, any>) => {
           voterName
         )
 
-  const vote = (input: any) =>
+  const vote = (input: unknown) =>
     Effect.suspend(() => {
       const box = new Box(total)
       const asked = Effect.forEach(
@@ -301,7 +302,7 @@ const define = (name: string, options: Options<Voters<any>, any, any, any>) => {
       NoQuorum,
       AiError.AiError
     ]),
-    defaults: options.defaults as any,
+    defaults: options.defaults,
     version: options.version,
     run: (input) => Effect.flatMap(vote(input), decide)
   })

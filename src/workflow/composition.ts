@@ -55,7 +55,7 @@ export const map: {
     f: (output: Output) => Out["Type"] | OutputHint<Out>,
     output?: Out
   ): Workflow<Input, Out["Type"], Error, R>
-} = changing((self, f: (output: any) => any, output: Boundary<any> = Schema.String) => ({
+} = changing((self, f: (output: unknown) => unknown, output: Boundary<any> = Schema.String) => ({
   output,
   defaults: untyped(self.defaults),
   body: (input) => Effect.map(self["~inner"].body(input), f)
@@ -90,7 +90,7 @@ export const mapError: {
     f: (error: Error) => Err["Type"],
     error: Err
   ): Workflow<Input, Output, Err["Type"], R>
-} = changing((self, f: (error: any) => any, error: Boundary<any>) => ({
+} = changing((self, f: (error: unknown) => unknown, error: Boundary<any>) => ({
   error,
   defaults: untyped(self.defaults),
   body: (input) => Effect.mapError(self["~inner"].body(input), (error) => (isRunError(error) ? error : f(error)))
@@ -122,7 +122,7 @@ export const contramap: {
     f: ((input: In["Type"]) => Input) | InputHint<In>,
     input?: In
   ): Workflow<In["Type"], Output, Error, R>
-} = changing((self, f: (input: any) => any, input: Boundary<any> = Schema.String) => ({
+} = changing((self, f: (input: unknown) => unknown, input: Boundary<any> = Schema.String) => ({
   input,
   body: (value) => {
     const mapped = f(value)

@@ -48,7 +48,7 @@ const starter: Starter = {
 }
 
 /** What a workflow is made of. */
-export interface Definition {
+export interface Definition extends Pick<Inner, "body"> {
   readonly name: string
   readonly description: string | undefined
   readonly version: string | undefined
@@ -56,7 +56,6 @@ export interface Definition {
   readonly output: Boundary<any>
   readonly error: Boundary<any>
   readonly defaults: RunOptions
-  readonly body: (input: any) => Effect.Effect<any, any, any>
 }
 
 export class WorkflowImpl implements Workflow<any, any, any, any> {
@@ -90,7 +89,7 @@ export class WorkflowImpl implements Workflow<any, any, any, any> {
     return pipeArguments(this, arguments)
   }
 
-  run(input: any, options?: RunOptions<any, any>): Effect.Effect<Run<any, any, any>> {
+  run(input: unknown, options?: RunOptions<any, any>): Effect.Effect<Run<any, any, any>> {
     return Effect.withFiber((fiber) => {
       const millis = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
       const random = Math.abs(fiber.getRef(Random.Random).nextIntUnsafe())
@@ -98,15 +97,15 @@ export class WorkflowImpl implements Workflow<any, any, any, any> {
     })
   }
 
-  start(input: any, options?: RunOptions<any, any>): Effect.Effect<Execution<any, any>, never, any> {
+  start(input: unknown, options?: RunOptions<any, any>): Effect.Effect<Execution<any, any>, never, any> {
     return Effect.flatMap(this.run(input, options), (run) => run.start)
   }
 
-  execute(input: any, options?: RunOptions<any, any>): Effect.Effect<any, any, any> {
+  execute(input: unknown, options?: RunOptions<any, any>): Effect.Effect<any, any, any> {
     return Effect.flatMap(this.run(input, options), (run) => executeRun(run as RunImpl))
   }
 
-  call(input: any, options?: { readonly key?: string | undefined }): Effect.Effect<any, any, any> {
+  call(input: unknown, options?: { readonly key?: string | undefined }): Effect.Effect<any, any, any> {
     return Effect.withFiber((fiber) => {
       const frame = bodyFrame(fiber, "call", this.name)
       // A call that is refused takes no place: the next one is not numbered after it.
