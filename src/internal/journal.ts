@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
 import type { Execution } from "../Execution.ts"
 import type { Boundary } from "../Workflow.ts"
 import type { Fields } from "./eventLog.ts"
@@ -40,6 +41,10 @@ export interface ModelPlace {
   readonly key: string
 }
 
+/** Whether what a model call came to may be used by another attempt: what a model said, not how a call failed or was cut off. */
+export const isReusable = (answer: unknown): boolean =>
+  Predicate.hasProperty(answer, "parts") && !("error" in answer) && !("left" in answer)
+
 /** How a model call ended, as JSON. */
 export interface ModelEnd {
   readonly place: ModelPlace
@@ -51,13 +56,25 @@ export interface ModelEnd {
   readonly deltas: number
 }
 
-export interface Journal {
-  /** When the execution started, in epoch milliseconds. */
-  readonly startedAt: number
+/** Where model calls of a body are recorded. */
+export interface ModelAnswers {
   /** No new work begins: the body only goes as far as it went before. */
   readonly frozen: boolean
-  /** Steps whose work is going on right now. */
+  /** Waits until something else than new work ends the wait. */
+  readonly stall: Effect.Effect<never>
+  /** Steps and model calls that are going on right now. */
   inFlight: number
+  /** The place of a model call that asks for this. */
+  readonly modelPlace: (frame: Frame, request: string) => ModelPlace
+  /** What a model call came to, if that is known. */
+  readonly modelAnswer: (place: ModelPlace) => unknown
+  /** Writes the end of a model call down; ends when it is on disk. */
+  readonly modelEnded: (end: ModelEnd) => Effect.Effect<void>
+}
+
+export interface Journal extends ModelAnswers {
+  /** When the execution started, in epoch milliseconds. */
+  readonly startedAt: number
   /** Writes an event down, unless a replay repeats it. */
   readonly append: (tag: number, offsetMillis: number, frame: Frame | undefined, fields: unknown) => void
   /** Ends when everything that was written down so far is on disk. */
@@ -81,12 +98,6 @@ export interface Journal {
     durationMillis: number,
     codec: StepCodec | undefined
   ) => Effect.Effect<void> | undefined
-  /** The place of a model call that asks for this. */
-  readonly modelPlace: (frame: Frame, request: string) => ModelPlace
-  /** What a model call came to, if that is known. */
-  readonly modelAnswer: (place: ModelPlace) => unknown
-  /** Writes the end of a model call down; ends when it is on disk. */
-  readonly modelEnded: (end: ModelEnd) => Effect.Effect<void>
   /**
    * What became of a request that was opened in this attempt before: how it was settled, or `true` when it is still
    * open, and then the request is made what it was; `undefined` when it is new.
@@ -96,8 +107,6 @@ export interface Journal {
   readonly reusableAnswer: (request: Pending, frame: Frame) => Exit.Exit<any, any> | undefined
   /** The time of a request is up. */
   readonly expire: (request: Pending) => void
-  /** Waits until something else than new work ends the wait. */
-  readonly stall: Effect.Effect<never>
   readonly startChild: (
     parent: ExecutionImpl,
     fiber: Fiber.Fiber<unknown, unknown>,

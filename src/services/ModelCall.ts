@@ -6,7 +6,7 @@
  * C1  A call that the budget does not allow is not made.
  * C2  Every call that is made is told once, however it ends: answered, failed, interrupted or left in the middle.
  * C3  A model is wrapped once, however often it is met.
- * C4  Outside of steps, a call is a place of the body: where the engine is durable it is made once, and what it came to is
+ * C4  Outside of steps, a call is a place of the body: where results are recorded it is made once, and what it came to is
  *     recorded with its event; tools that it calls are steps.
  * C5  Of what is said to a model and what it says, only streamed text is told; no prompt, no key.
  */
@@ -25,7 +25,7 @@ import type { BudgetExceeded } from "../Budget.ts"
 import { type Fields, Tag } from "../internal/eventLog.ts"
 import { describe, mainError } from "../internal/execution.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
-import type { ModelPlace } from "../internal/journal.ts"
+import type { ModelAnswers, ModelPlace } from "../internal/journal.ts"
 import { type Outcome, type Request, traced } from "./ModelSpan.ts"
 import { withSteps } from "./ModelTools.ts"
 import { type CallOptions, generate, type Method, stream, wrap } from "./ModelWrapper.ts"
@@ -76,16 +76,18 @@ const CurrentCall = Context.Reference<Call | undefined>("effect-baton/services/M
   defaultValue: () => undefined
 })
 
-/** A call that is being made for the journal, with all its tries: the event of the last one tells what it came to. */
+/** A call that is being recorded, with all its tries: the event of the last one tells what it came to. */
 export class Recording {
   readonly place: ModelPlace
+  private readonly answers: ModelAnswers
   private held: Fields<"ModelCalled"> | undefined = undefined
   private tries = 0
   private deltas = 0
   private answer: { readonly json: unknown } | undefined = undefined
 
-  constructor(place: ModelPlace) {
+  constructor(place: ModelPlace, answers: ModelAnswers) {
     this.place = place
+    this.answers = answers
   }
 
   /** A try ended. */
@@ -112,12 +114,12 @@ export class Recording {
       this.answer = { json }
       if (fields === undefined) return Effect.void
       this.held = undefined
-      return place.frame.execution.journal!.modelEnded({ place, fields, answer: json, tries, deltas })
+      return this.answers.modelEnded({ place, fields, answer: json, tries, deltas })
     })
   }
 }
 
-/** The call for the journal that an effect runs in. */
+/** The recorded call that an effect runs in. */
 export const CurrentRecording = Context.Reference<Recording | undefined>("effect-baton/services/ModelCall/Recording", {
   defaultValue: () => undefined
 })
@@ -343,10 +345,10 @@ const instrument = (model: LanguageModel.LanguageModel, about: About = {}): Lang
 // Models as bodies see them
 // -----------------------------------------------------------------------------
 
-/** Makes calls for the journal; loaded where it is needed, since it loads `effect/ai`. */
+/** Records calls; loaded where it is needed, since it loads `effect/ai`. */
 let journaling: typeof import("./ModelJournal.ts") | undefined
 
-/** Loads what makes calls for the journal: a replay that waits for it would let others go first. */
+/** Loads what records calls: a replay that waits for it would let others go first. */
 export const loadJournaling: Effect.Effect<typeof import("./ModelJournal.ts")> = Effect.suspend(() =>
   journaling === undefined
     ? Effect.map(
@@ -378,8 +380,7 @@ const forBodies = (model: LanguageModel.LanguageModel): LanguageModel.LanguageMo
       Effect.withFiber<any, any, any>((fiber) => {
         const frame = bodyOf(fiber)
         if (frame === undefined) return generate(model, method, options)
-        const { journal } = frame.execution
-        if (journal === undefined) return generate(model, method, withSteps(options))
+        if (!frame.execution.isRecording) return generate(model, method, withSteps(options))
         if (journaling !== undefined) return generate(journaling.recorded(model), method, options)
         return Effect.flatMap(loadJournaling, ({ recorded }) => generate(recorded(model), method, options))
       }),
@@ -388,8 +389,7 @@ const forBodies = (model: LanguageModel.LanguageModel): LanguageModel.LanguageMo
         Effect.withFiber<Stream.Stream<any, any, any>, any, any>((fiber) => {
           const frame = bodyOf(fiber)
           if (frame === undefined) return Effect.succeed(stream(model, options))
-          const { journal } = frame.execution
-          if (journal === undefined) return Effect.succeed(stream(model, withSteps(options)))
+          if (!frame.execution.isRecording) return Effect.succeed(stream(model, withSteps(options)))
           return Effect.map(loadJournaling, ({ recorded }) => stream(recorded(model), options))
         })
       )

@@ -1,6 +1,6 @@
 /**
- * Models whose calls are made for a journal: what it knows a call came to is given back at once, whatever else is asked of
- * the model is asked below and recorded.
+ * Models whose calls are recorded, in a journal or for the attempts of a run that resume: what a call is known to have come
+ * to is given back at once, whatever else is asked of the model is asked below.
  *
  * Like `ModelRecall`, it stands between `effect/ai` and the model: tools run, and are steps, whether an answer is new or
  * recorded.
@@ -19,8 +19,9 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import { currentFrame } from "../internal/frame.ts"
-import type { Journal, ModelPlace } from "../internal/journal.ts"
+import { Tag } from "../internal/eventLog.ts"
+import { currentFrame, type Frame } from "../internal/frame.ts"
+import { isReusable, type ModelAnswers, type ModelEnd, type ModelPlace } from "../internal/journal.ts"
 import { masked } from "../internal/masked.ts"
 import { aboutOf, CurrentRecording, keys, Recording } from "./ModelCall.ts"
 import * as Recall from "./ModelRecall.ts"
@@ -43,7 +44,7 @@ const CurrentOuter = Context.Reference<Outer | undefined>("effect-baton/services
 
 const models = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
 
-/** The model, with calls for the journal of the body that they are made in. */
+/** The model, with calls that are recorded by the bodies that they are made in. */
 export const recorded = (model: LanguageModel.LanguageModel): LanguageModel.LanguageModel => {
   let known = models.get(model)
   if (known === undefined) models.set(model, (known = make(model)))
@@ -127,8 +128,10 @@ const ids: IdGenerator.Service = {
   generateId: () =>
     Effect.flatMap(CurrentOuter, (outer) => {
       if (outer?.place === undefined) return IdGenerator.defaultIdGenerator.generateId()
-      const [, digest = ""] = /([0-9a-f]{16}[^ ]*)$/.exec(outer.place.key) ?? []
-      return Effect.succeed(`id_${digest.slice(-16).replace("#", "_")}_${++outer.ids}`)
+      const { frame, key } = outer.place
+      // In memory nobody makes them up again but an attempt that resumes, which knows the call by its whole text.
+      if (frame.execution.journal === undefined) return IdGenerator.defaultIdGenerator.generateId()
+      return Effect.succeed(`id_${key.slice(-16).replace("#", "_")}_${++outer.ids}`)
     })
 }
 
@@ -136,9 +139,44 @@ const ids: IdGenerator.Service = {
 // The provider's half
 // -----------------------------------------------------------------------------
 
+/** What is kept in memory for attempts that resume. */
+class MemoryAnswers implements ModelAnswers {
+  readonly frozen = false
+  readonly stall = Effect.never
+  inFlight = 0
+  private readonly asked = new Map<string, number>()
+
+  modelPlace(frame: Frame, request: string): ModelPlace {
+    const asked = `model ${frame.path} ${request}`
+    const n = (this.asked.get(asked) ?? 0) + 1
+    this.asked.set(asked, n)
+    return { frame, key: `${asked} ${n}` }
+  }
+
+  modelAnswer({ frame, key }: ModelPlace): unknown {
+    return frame.execution.recorded?.get(key)
+  }
+
+  modelEnded({ answer, fields, place: { frame, key } }: ModelEnd): Effect.Effect<void> {
+    frame.execution.append(Tag.ModelCalled, frame, fields)
+    if (isReusable(answer)) frame.execution.recorded?.set(key, answer)
+    return Effect.void
+  }
+}
+
+/** By the frame of an attempt's body. */
+const inMemory = new WeakMap<Frame, ModelAnswers>()
+
+const answersOf = ({ execution, root }: Frame): ModelAnswers => {
+  if (execution.journal !== undefined) return execution.journal
+  let known = inMemory.get(root)
+  if (known === undefined) inMemory.set(root, (known = new MemoryAnswers()))
+  return known
+}
+
 type Known =
   | { readonly _tag: "Known"; readonly answer: Recall.Answer }
-  | { readonly _tag: "Live"; readonly recording: Recording; readonly journal: Journal }
+  | { readonly _tag: "Live"; readonly recording: Recording; readonly answers: ModelAnswers }
 
 const decodeAnswer = Schema.decodeUnknownEffect(Recall.AnswerJson)
 const encodeAnswer = Schema.encodeUnknownEffect(Recall.AnswerJson)
@@ -152,15 +190,15 @@ const find = (request: Effect.Effect<ModelRequest>): Effect.Effect<Known> =>
       const frame = currentFrame(fiber)!
       const { execution } = frame
       if (!execution.isLive(frame)) return Effect.interrupt
-      const journal = execution.journal!
-      const place = journal.modelPlace(frame, canonical(request))
+      const answers = answersOf(frame)
+      const place = answers.modelPlace(frame, canonical(request))
       const outer = fiber.getRef(CurrentOuter)
       if (outer !== undefined) outer.place = place
-      const known = journal.modelAnswer(place)
+      const known = answers.modelAnswer(place)
       if (known === undefined) {
-        return journal.frozen
-          ? journal.stall
-          : Effect.succeed({ _tag: "Live", recording: new Recording(place), journal })
+        return answers.frozen
+          ? answers.stall
+          : Effect.succeed({ _tag: "Live", recording: new Recording(place, answers), answers })
       }
       if ((known as Partial<typeof interrupted>).interrupted === true) return Effect.never
       return Effect.map(Effect.orDie(decodeAnswer(known)), (answer) => ({ _tag: "Known", answer }))
@@ -211,14 +249,14 @@ const asked = (
 const askLive = (
   inner: LanguageModel.LanguageModel,
   options: LanguageModel.ProviderOptions,
-  { journal, recording }: Extract<Known, { readonly _tag: "Live" }>
+  { answers, recording }: Extract<Known, { readonly _tag: "Live" }>
 ): Effect.Effect<Recall.Answer, any, any> =>
   Effect.flatMap(CurrentOuter, (outer) => {
-    journal.inFlight++
+    answers.inFlight++
     return Effect.onExit(
       Effect.provideContext(Recall.ask(inner, options), liveContext(outer, recording)),
       (exit: Exit.Exit<Recall.Answer, any>) => {
-        journal.inFlight--
+        answers.inFlight--
         return exit._tag === "Success" ? keep(recording, exit.value) : cut(recording, exit.cause)
       }
     )
@@ -238,12 +276,12 @@ const streamed = (
         const parts = Recall.playedStream(answer)
         return left === true ? Stream.concat(parts, Stream.never) : parts
       }
-      const { journal, recording } = known
+      const { answers, recording } = known
       const outer = yield* CurrentOuter
       const parts = Recall.quietly(stream(inner, Recall.verbatim(options)))
       const live = Stream.provideContext(parts, liveContext(outer, recording)) as Stream.Stream<Recall.Part, any, any>
-      journal.inFlight++
-      const ended = Effect.sync(() => void journal.inFlight--)
+      answers.inFlight++
+      const ended = Effect.sync(() => void answers.inFlight--)
       return Recall.reencoded(
         yield* Recall.overheard(
           live,

@@ -260,24 +260,39 @@ describe("a call made by a body", () => {
     }).pipe(Effect.provide(onFile))
   )
 
-  it.effect("is not made again by a later attempt that resumes", () =>
-    Effect.gen(function* () {
-      const { asked, model } = yield* scripted([says("facts")])
-      class Down extends Schema.TaggedError<Down>()("Down", {}) {}
-      let tries = 0
-      const workflow = Workflow.make("report", {
-        error: Down,
-        run: () =>
-          Effect.gen(function* () {
-            const facts = yield* Effect.orDie(say("facts?"))
-            return ++tries < 3 ? yield* new Down() : facts
-          })
-      })
-      const result = workflow.execute("tea", { retry: { attempts: 2, delay: 0, mode: "resume" } })
-      assert.strictEqual(yield* Effect.provideService(result, LanguageModel.LanguageModel, model), "facts")
-      assert.strictEqual(asked.length, 1)
-    }).pipe(Effect.provide(onFile))
-  )
+  for (const [where, engine] of [
+    ["on disk", onFile],
+    ["in memory", Engine.layerMemory]
+  ] as const) {
+    it.effect(`is not made again by a later attempt that resumes, ${where}, unless it failed`, () =>
+      Effect.gen(function* () {
+        const down = failsWith(new AiError.InternalProviderError({ description: "down" }))
+        const { asked, model } = yield* scripted(
+          [says("facts"), says(""), down, says("more")],
+          [[delta("a"), finish()]]
+        )
+        const workflow = Workflow.make("report", {
+          error: AiError.AiError,
+          run: () =>
+            Effect.gen(function* () {
+              const facts = yield* say("facts?")
+              const more = yield* Stream.runCollect(deltas("stream"))
+              return `${facts} ${more} ${yield* say("more?")}`
+            })
+        })
+        const execution = yield* (yield* workflow.run("tea", {
+          retry: { attempts: 2, delay: 0, mode: "resume" }
+        })).start.pipe(Effect.provideService(LanguageModel.LanguageModel, model))
+        assert.strictEqual(yield* execution.result, "facts a more")
+        assert.strictEqual(asked.length, 4)
+        const events = yield* Stream.runCollect(execution.events)
+        assert.deepStrictEqual(
+          events.flatMap((event) => (event._tag === "ModelCalled" ? [event.error ?? ""] : [])),
+          ["", "", "InternalProviderError", ""]
+        )
+      }).pipe(Effect.provide(engine))
+    )
+  }
 
   it.live("does not leave memory while it goes on, and is not made again when the run comes back", () =>
     Effect.gen(function* () {

@@ -1,8 +1,8 @@
 /**
  * What is stored of an execution, as its rows tell of it.
  */
-import * as Predicate from "effect/Predicate"
 import type { RequestOutcome } from "../../HumanRequest.ts"
+import { isReusable } from "../../internal/journal.ts"
 import { parse, type Stored } from "./codec.ts"
 
 /** An event as it is stored. */
@@ -97,10 +97,6 @@ export interface StoredCall {
   readonly deltas: number
 }
 
-/** Whether another attempt may use it: what a model said, not how a call failed or was cut off. */
-export const isReusable = ({ answer }: StoredCall): boolean =>
-  Predicate.hasProperty(answer, "parts") && !("error" in answer) && !("left" in answer)
-
 /** Whether it has what model calls of the body came to. */
 export const hasAnswers = ({ events, seeds }: History): boolean =>
   events.some((event) => event.tag === "ModelCalled" && event.result !== null) ||
@@ -129,7 +125,7 @@ export const seedsOf = (
     }
     if (event.tag === "ModelCalled" && event.result !== null && event.attempt === last) {
       const call: StoredCall = parse(event.result)
-      if (isReusable(call)) seeds.set(call.model, call)
+      if (isReusable(call.answer)) seeds.set(call.model, call)
     }
     if (event.tag !== "RequestSettled") continue
     const { outcome, requestId } = parse(event.fields)

@@ -3,8 +3,9 @@
  * replay, it finds here how things ended.
  */
 import type { RequestOutcome } from "../../HumanRequest.ts"
+import { isReusable } from "../../internal/journal.ts"
 import { parse, type Stored } from "./codec.ts"
-import { type History, isReusable, type KnownRequest, type Seed, type StoredCall, type TimerRow } from "./history.ts"
+import type { History, KnownRequest, Seed, StoredCall, TimerRow } from "./history.ts"
 
 /** What a body does again when it is replayed; everything else is done to it. */
 const repeatable = new Set<string>([
@@ -116,7 +117,7 @@ export class Recorded {
   }
 
   private keepEarlier(call: StoredCall): void {
-    if (isReusable(call)) this.earlierAnswers.set(call.model, call.answer)
+    if (isReusable(call.answer)) this.earlierAnswers.set(call.model, call.answer)
   }
 
   /** What a model call came to. */
