@@ -4,7 +4,7 @@
 import { spawn, spawnSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { fences } from "../test/repository/docs.ts"
 import * as ModelServer from "./modelServer.ts"
@@ -151,7 +151,7 @@ for (const [module, moduleResolution] of [
 const provider = "@ai-sdk/openai"
 install(`${provider}@${JSON.parse(readFileSync(join(root, "package.json"), "utf8")).devDependencies[provider]}`)
 const examples = join(project, "examples")
-cpSync(join(root, "examples"), examples, { recursive: true, filter: (path) => !path.includes("briefing") })
+cpSync(join(root, "examples"), examples, { recursive: true, filter: (path) => basename(path) !== "briefing" })
 const names = readdirSync(examples).filter((name) => /^\d+-.*\.ts$/.test(name))
 const server = await ModelServer.start()
 
