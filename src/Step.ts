@@ -18,9 +18,15 @@ import { type Retry, Retry as RetrySchema } from "./Retry.ts"
 import type { Boundary } from "./Workflow.ts"
 
 /** What makes a step. */
-export interface Options<A, E, R, T extends Duration.Input | undefined = undefined> {
+export interface Options<
+  A,
+  E,
+  R,
+  T extends Duration.Input | undefined = undefined,
+  Out extends Boundary<any> = Boundary<A>
+> {
   /** Schema of the result, for durable engines. Default: the result must be plain JSON. */
-  readonly output?: Boundary<A> | undefined
+  readonly output?: Out | undefined
   /** Schema of the errors, for durable engines. Default: see the details of `make`. */
   readonly error?: Boundary<E> | undefined
   /** Tells steps of one name apart that run at the same time; stands in the path as `name/key`. Default: none. */
@@ -92,10 +98,16 @@ export class StepTimedOut extends Schema.TaggedError<StepTimedOut>("effect-baton
  * await Effect.runPromise(deploy.execute("api").pipe(Effect.provide(Engine.layerMemory))) // => "plan for api, applied"
  * ```
  */
-export const make = <A, E = never, R = never, const T extends Duration.Input | undefined = undefined>(
+export const make = <
+  A extends Out["Type"],
+  E = never,
+  R = never,
+  const T extends Duration.Input | undefined = undefined,
+  Out extends Boundary<any> = Boundary<A>
+>(
   name: string,
-  options: Options<A, E, R, T>
-): Effect.Effect<A, E | BudgetExceeded | (T extends undefined ? never : StepTimedOut), R | Current> => {
+  options: Options<A, E, R, T, Out>
+): Effect.Effect<Out["Type"], E | BudgetExceeded | (T extends undefined ? never : StepTimedOut), R | Current> => {
   const { key, run } = options
   const control =
     options.retry === undefined && options.timeout === undefined

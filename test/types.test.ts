@@ -403,6 +403,17 @@ describe("inference", () => {
     ).toEqualTypeOf<Effect.Effect<number, Boom | Budget.BudgetExceeded, Cloud | Execution.Current>>()
     // @ts-expect-error: the work gives a number
     Step.make("s", { run: work, output: Schema.String })
+    const either: Effect.Effect<number | string> = Effect.succeed("")
+    // @ts-expect-error: the work may give a number too
+    Step.make("s", { run: either, output: Schema.String })
+    const more = Effect.succeed({ n: 1, secret: "x" })
+    expectTypeOf(Step.make("s", { run: more, output: Schema.Struct({ n: Schema.Number }) })).toEqualTypeOf<
+      Effect.Effect<{ readonly n: number }, Budget.BudgetExceeded, Execution.Current>
+    >()
+    const generic = <A>(schema: Workflow.Boundary<A>, run: Effect.Effect<A>) => Step.make("s", { run, output: schema })
+    expectTypeOf(generic(Schema.Date, Effect.succeed(new Date(0)))).toEqualTypeOf<
+      Effect.Effect<Date, Budget.BudgetExceeded, Execution.Current>
+    >()
   })
 
   it("an execution that is got with its workflow has the workflow's types", () => {
