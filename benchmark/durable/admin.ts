@@ -24,13 +24,13 @@ export interface Server {
   readonly log: () => ReadonlyMap<string, ReadonlyArray<string>>
 }
 
-export const connect = (url: string): Server => {
+export const connect = (url: string) => {
   const runtime = ManagedRuntime.make(
     PgClient.layer({ url: Redacted.make(url), maxConnections: 1, applicationName: adminName })
   )
   const query = <A extends object>(text: string): Promise<ReadonlyArray<A>> =>
     runtime.runPromise(Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe<A>(text)))
-  return {
+  const server: Server = {
     mark: (name: string) => query(`SELECT 'mark ${name}'`),
     logStatements: async (on: boolean) => {
       await query(`ALTER SYSTEM SET log_statement = '${on ? "all" : "none"}'`)
@@ -47,6 +47,7 @@ export const connect = (url: string): Server => {
     },
     log: () => new Map()
   }
+  return { ...server, query: (text: string) => query<Record<string, unknown>>(text) }
 }
 
 const prefix = "baton-log"

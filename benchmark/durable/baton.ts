@@ -1,5 +1,5 @@
 import { Effect, Layer, ManagedRuntime, Schema } from "effect"
-import { Execution, HumanChannel, Step, Workflow } from "effect-baton"
+import { Engine, Execution, HumanChannel, RunStore, Step, Workflow } from "effect-baton"
 import type { DurableJournal } from "../../src/engines/durable/journal.ts"
 import { Durable, layerSqlite } from "../../src/engines/durable/layer.ts"
 import { layerPostgres } from "../../src/engines/durable/postgres.ts"
@@ -47,6 +47,8 @@ const system = async (layer: ReturnType<typeof layerPostgres>): Promise<System> 
   const runtime = ManagedRuntime.make(Layer.merge(layer, Layer.succeed(HumanChannel.HumanChannel, channel)))
   const engine = await runtime.runPromise(Durable)
   const parked = new Map<number, { readonly execution: Execution.Execution<number, any>; readonly request: string }>()
+  const find = (query: RunStore.Query) => () =>
+    runtime.runPromise(Effect.flatMap(RunStore.RunStore, (store) => store.find(query)))
   return {
     run: (steps, n) =>
       runtime.runPromise(
@@ -67,6 +69,20 @@ const system = async (layer: ReturnType<typeof layerPostgres>): Promise<System> 
       ),
     left: async () => {
       while (engine.residents.size > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+    },
+    looks: {
+      "newest 50": find({}),
+      "newest 50 of a workflow": find({ workflow: "one" }),
+      "newest 50 that wait": find({ status: "awaiting" }),
+      "newest 50 that wait or failed": find({ status: ["awaiting", "failed"] }),
+      "newest 50 with a tag": find({ tag: "none" }),
+      "newest 50 of an hour, five days ago": find({
+        startedFrom: new Date(Date.now() - 432_000_000),
+        startedBefore: new Date(Date.now() - 428_400_000)
+      }),
+      "all children of a run": () => runtime.runPromise(Engine.list({ parentId: "none" })),
+      "all with a tag": () => runtime.runPromise(Engine.list({ tag: "none" })),
+      "prune the oldest (about 0.1 %)": () => runtime.runPromise(Engine.prune({ olderThan: "863000 seconds" }))
     },
     resume: (n, value) =>
       runtime.runPromise(

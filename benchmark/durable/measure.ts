@@ -79,6 +79,26 @@ const scenarios = {
     return { parks, resumes: await perSecond(parked, resumed(system)), idleSeconds: seconds }
   },
 
+  /** A run that has settled and one that waits, to be multiplied. */
+  template: async (system: System) => {
+    verify(await system.run(1, 0), 1)
+    await system.park(0)
+    await system.left()
+    return {}
+  },
+
+  look: async (system: System) => {
+    const millis: Record<string, number> = {}
+    for (const [name, look] of Object.entries(system.looks!)) {
+      await admin.mark(name)
+      const start = performance.now()
+      await look()
+      millis[name] = performance.now() - start
+    }
+    await admin.logStatements(false)
+    return millis
+  },
+
   statements: async (system: System) => {
     const counted: Record<string, Written & { readonly count: number }> = {}
     const count = async (name: string, count: number, work: () => Promise<void>) => {
@@ -142,6 +162,10 @@ const scenarios = {
 }
 
 const admin: Server = url!.startsWith("postgres:") ? connect(url!) : (await import("./sqliteLog.ts")).watch()
+if (scenario === "look") {
+  await admin.logStatements(true)
+  await admin.mark("start")
+}
 const system = await (await (contender === "sqlite" ? sqlite : contenders[contender!]!).open())(url!)
 const measured = await scenarios[scenario as keyof typeof scenarios](system)
 // All of it, before the process ends.

@@ -3,6 +3,12 @@ import { median } from "../harness.ts"
 import { normal, type Written } from "./admin.ts"
 import { contenders, sqlite } from "./contenders.ts"
 
+/** What a process found, and the statements under each mark. */
+export interface Answer<A> {
+  readonly measured: A
+  readonly log: Record<string, ReadonlyArray<string>>
+}
+
 export interface Rates {
   readonly oneStepRuns: number
   readonly oneStepCpuMillis: number
@@ -30,7 +36,7 @@ export interface Found {
   readonly statements: Array<Statements>
 }
 
-const format = (value: number | undefined, digits: number) =>
+export const format = (value: number | undefined, digits: number) =>
   value === undefined || !Number.isFinite(value)
     ? "-"
     : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
@@ -38,7 +44,7 @@ const format = (value: number | undefined, digits: number) =>
 const middle = <A>(all: ReadonlyArray<A>, key: (one: A) => number): number =>
   all.length === 0 ? Number.NaN : median(all.map(key))
 
-const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>) =>
+export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>) =>
   [
     `| ${header.join(" | ")} |`,
     `|---|${"---:|".repeat(header.length - 1)}`,

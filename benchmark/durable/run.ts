@@ -4,7 +4,8 @@
  *
  * `npm run bench:durable` runs everything, which takes about ten minutes, and writes `benchmark/RESULTS-DURABLE.md`.
  * `npm run bench:durable -- --quick` makes one short round to see that it works, `--only CONTENDER` (as often as wanted)
- * measures some; both only print.
+ * measures some; both only print. `--scale 1000000` fills the tables with so many settled and a tenth as many parked runs,
+ * and writes `benchmark/RESULTS-SCALE.md`.
  */
 import { execFile } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -15,49 +16,62 @@ import { Effect } from "effect"
 import { installPeers, machine } from "../machine.ts"
 import { logSettings, readLog } from "./admin.ts"
 import { contenders, sqlite } from "./contenders.ts"
-import { type Found, type Parks, type Rates, report, type Statements } from "./report.ts"
+import { type Answer, type Found, type Parks, type Rates, report, type Statements } from "./report.ts"
+import { measureScale, ratesOf, type Scaled, scaleReport } from "./scale.ts"
 
 const here = (path: string) => join(import.meta.dirname, path)
 
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", multiple: true }
+    only: { type: "string", multiple: true },
+    scale: { type: "string" }
   }
 })
-
-interface Answer<A> {
-  readonly measured: A
-  readonly log: Record<string, ReadonlyArray<string>>
-}
 
 const program = Effect.gen(function* () {
   const { database, startWith } = yield* Effect.promise(() => import("../../test/durability/postgres.ts"))
   let log = ""
   const server = yield* startWith([...logSettings], (text) => (log += text))
 
-  const measure = async <A>(scenario: string, contender: string): Promise<Answer<A>> => {
+  const measure = async <A>(scenario: string, contender: string, url: string): Promise<Answer<A>> => {
+    log = ""
+    const args = [here("measure.ts"), scenario, contender, url, ...(values.quick ? ["--quick"] : [])]
+    const { stdout } = await promisify(execFile)(process.execPath, ["--conditions=baton-source", ...args], {
+      cwd: here(".."),
+      timeout: 300_000,
+      maxBuffer: 1 << 30
+    })
+    const answer: Answer<A> = JSON.parse(stdout.trim().split("\n").at(-1)!)
+    return contender === "sqlite" ? answer : { ...answer, log: Object.fromEntries(readLog(log)) }
+  }
+
+  /** Lets something be done with an empty database. */
+  const withDatabase = async <A>(contender: string, use: (url: string) => Promise<A>): Promise<A> => {
+    if (contender !== "sqlite") return use(await Effect.runPromise(database(server)))
     const folder = await mkdtemp(join(tmpdir(), "baton-bench-"))
     try {
-      const url = contender === "sqlite" ? join(folder, "runs.sqlite") : await Effect.runPromise(database(server))
-      log = ""
-      const { stdout } = await promisify(execFile)(
-        process.execPath,
-        [
-          "--conditions=baton-source",
-          here("measure.ts"),
-          scenario,
-          contender,
-          url,
-          ...(values.quick ? ["--quick"] : [])
-        ],
-        { cwd: here(".."), timeout: 300_000, maxBuffer: 1 << 30 }
-      )
-      const answer: Answer<A> = JSON.parse(stdout.trim().split("\n").at(-1)!)
-      return contender === "sqlite" ? answer : { ...answer, log: Object.fromEntries(readLog(log)) }
+      return await use(join(folder, "runs.sqlite"))
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
+  }
+
+  if (values.scale !== undefined) {
+    const runs = Number(values.scale)
+    const before = loadavg()[0]!
+    const started = performance.now()
+    const scaled: Array<Scaled> = []
+    for (const name of ["baton", "sqlite"]) {
+      const scale = (url: string) => measureScale((scenario) => measure(scenario, name, url), name, url, runs)
+      const empty = yield* Effect.promise(() => withDatabase(name, (url) => ratesOf((it) => measure(it, name, url))))
+      scaled.push({ name, empty, ...(yield* Effect.promise(() => withDatabase(name, scale))) })
+      process.stderr.write(`${JSON.stringify(scaled.at(-1))}\n`)
+    }
+    const minutes = (performance.now() - started) / 60_000
+    const where = machine(["effect", "@effect/sql-pg"], { before, after: loadavg()[0]!, minutes })
+    yield* Effect.promise(() => writeFile(here("../RESULTS-SCALE.md"), scaleReport(runs, scaled, where)))
+    return
   }
 
   const names = [...Object.keys(contenders), "sqlite"].filter((name) => values.only?.includes(name) !== false)
@@ -68,7 +82,7 @@ const program = Effect.gen(function* () {
       for (const name of names) {
         if (failures.has(name)) continue
         try {
-          const answer = await measure<A>(scenario, name)
+          const answer = await withDatabase(name, (url) => measure<A>(scenario, name, url))
           keep(found.get(name)!, answer)
           process.stderr.write(`${scenario}, ${name}: ${JSON.stringify(answer.measured)}\n`)
         } catch (error) {

@@ -13,6 +13,8 @@ export interface System {
   readonly left: () => Promise<void>
   /** Gives the run its number, and waits for its end. */
   readonly resume: (n: number, value: number) => Promise<number>
+  /** What people look for among many runs, and the removal of about a thousandth of them. */
+  readonly looks?: Readonly<Record<string, () => Promise<unknown>>>
 }
 
 export type Open = (url: string) => Promise<System>

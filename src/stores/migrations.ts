@@ -46,7 +46,10 @@ const tables = (dialect: "sqlite" | "pg"): ReadonlyArray<string> => {
       usage_total TEXT,
       outcome TEXT
     )`,
-    `CREATE INDEX baton_runs_wake ON baton_runs (wake_at) WHERE wake_at IS NOT NULL`,
+    `CREATE INDEX baton_runs_wake ON baton_runs (wake_at, id) WHERE wake_at IS NOT NULL`,
+    `CREATE INDEX baton_runs_held ON baton_runs (workflow) WHERE held IS NOT NULL`,
+    `CREATE INDEX baton_runs_settled ON baton_runs (settled_at, id) WHERE settled_at IS NOT NULL AND parent_id IS NULL`,
+    `CREATE INDEX baton_runs_root ON baton_runs (root_id) WHERE parent_id IS NOT NULL`,
     `CREATE INDEX baton_runs_started ON baton_runs (started_at, id)`,
     `CREATE INDEX baton_runs_workflow ON baton_runs (workflow, started_at, id)`,
     `CREATE INDEX baton_runs_status ON baton_runs (status, started_at, id)`,
@@ -56,6 +59,7 @@ const tables = (dialect: "sqlite" | "pg"): ReadonlyArray<string> => {
       execution_id TEXT NOT NULL,
       PRIMARY KEY (tag, execution_id)
     )${clustered}`,
+    `CREATE INDEX baton_tags_execution ON baton_tags (execution_id)`,
     `CREATE TABLE baton_events (
       execution_id TEXT NOT NULL,
       sequence ${integer} NOT NULL,

@@ -4,19 +4,29 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DurableEngine } from "./engine.ts"
+import { among } from "./reads.ts"
 import { orUnavailable } from "./unavailable.ts"
 
 const tables = ["baton_events", "baton_requests", "baton_answers", "baton_timers", "baton_seeds", "baton_tags"]
 
-/** Removes a tree of runs. */
-const remove = (engine: DurableEngine, rootId: string): Effect.Effect<number> => {
+/** How many trees go at once. */
+const page = 64
+
+/** Removes trees of runs. */
+const remove = (engine: DurableEngine, rootIds: ReadonlyArray<string>): Effect.Effect<number> => {
   const remove = Effect.gen(function* () {
-    const rows = yield* engine.query<{ id: string }>(`SELECT id FROM baton_runs WHERE root_id = ?`, [rootId])
-    for (const { id } of rows) {
-      for (const table of tables) yield* engine.query(`DELETE FROM ${table} WHERE execution_id = ?`, [id])
-      yield* engine.query(`DELETE FROM baton_runs WHERE id = ?`, [id])
+    const [condition, params] = among(rootIds)
+    const below = yield* engine.query<{ id: string }>(
+      `SELECT id FROM baton_runs WHERE root_id ${condition} AND parent_id IS NOT NULL`,
+      params
+    )
+    const ids = [...rootIds, ...below.map(({ id }) => id)]
+    for (let i = 0; i < ids.length; i += page) {
+      const [condition, params] = among(ids.slice(i, i + page))
+      for (const table of tables) yield* engine.query(`DELETE FROM ${table} WHERE execution_id ${condition}`, params)
+      yield* engine.query(`DELETE FROM baton_runs WHERE id ${condition}`, params)
     }
-    return rows.length
+    return ids.length
   })
   return engine.writer.exposed(orUnavailable(engine.sql.withTransaction(remove)))
 }
@@ -33,10 +43,13 @@ export const prune = (
     for (;;) {
       const roots = yield* engine.query<{ id: string }>(
         `SELECT id FROM baton_runs WHERE parent_id IS NULL AND settled_at IS NOT NULL AND settled_at <= ?
-         ORDER BY settled_at DESC, id LIMIT 200 OFFSET ${Math.max(0, Math.floor(options.keep ?? 0))}`,
+         ORDER BY settled_at DESC, id DESC LIMIT ${page} OFFSET ${Math.max(0, Math.floor(options.keep ?? 0))}`,
         [before]
       )
       if (roots.length === 0) return pruned
-      for (const { id } of roots) pruned += yield* remove(engine, id)
+      pruned += yield* remove(
+        engine,
+        roots.map(({ id }) => id)
+      )
     }
   })

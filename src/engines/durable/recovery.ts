@@ -85,11 +85,14 @@ export class Recovery {
   recover(workflow: Any): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const now = this.engine.alarm.now
+      const { name, version } = workflow
+      const ofWorkflow = `workflow = ? AND version ${version === undefined ? "IS NULL" : "= ?"} AND settled_at IS NULL`
+      const which = version === undefined ? [name] : [name, version]
+      // Two looks, each with an index of its own: most runs are neither due nor held.
       const rows = yield* this.engine.query<{ id: string }>(
-        `SELECT id FROM baton_runs WHERE (wake_at <= ? OR held IS NOT NULL) AND settled_at IS NULL AND workflow = ? AND ` +
-          (workflow.version === undefined ? `version IS NULL` : `version = ?`) +
-          ` ORDER BY started_at, id`,
-        [now, workflow.name, ...(workflow.version === undefined ? [] : [workflow.version])]
+        `SELECT id, started_at FROM baton_runs WHERE wake_at <= ? AND ${ofWorkflow}
+         UNION SELECT id, started_at FROM baton_runs WHERE held IS NOT NULL AND ${ofWorkflow} ORDER BY started_at, id`,
+        [now, ...which, ...which]
       )
       for (const { id } of rows) this.held.delete(id)
       yield* Effect.forEach(rows, ({ id }) => this.activate(id), { concurrency: 64, discard: true })
