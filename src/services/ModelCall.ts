@@ -345,15 +345,17 @@ const instrument = (model: LanguageModel.LanguageModel, about: About = {}): Lang
 // Models as bodies see them
 // -----------------------------------------------------------------------------
 
-/** Records calls; loaded where it is needed, since it loads `effect/ai`. */
-let journaling: typeof import("./ModelJournal.ts") | undefined
+/** What records calls; loaded where it is needed, since it loads `effect/ai`. */
+export type Journaling = typeof import("./ModelJournal.ts") & typeof import("./DecisionJournal.ts")
+
+let journaling: Journaling | undefined
 
 /** Loads what records calls: a replay that waits for it would let others go first. */
-export const loadJournaling: Effect.Effect<typeof import("./ModelJournal.ts")> = Effect.suspend(() =>
+export const loadJournaling: Effect.Effect<Journaling> = Effect.suspend(() =>
   journaling === undefined
     ? Effect.map(
-        Effect.promise(() => import("./ModelJournal.ts")),
-        (loaded) => (journaling = loaded)
+        Effect.promise(() => Promise.all([import("./ModelJournal.ts"), import("./DecisionJournal.ts")])),
+        ([models, decisions]) => (journaling = { ...models, ...decisions })
       )
     : Effect.succeed(journaling)
 )
@@ -400,7 +402,7 @@ const forBodies = (model: LanguageModel.LanguageModel): LanguageModel.LanguageMo
 }
 
 /** The place in a body where a call is made, outside of steps and of other calls. */
-const bodyOf = (fiber: Fiber.Fiber<any, any>): Frame | undefined => {
+export const bodyOf = (fiber: Fiber.Fiber<any, any>): Frame | undefined => {
   const frame = currentFrame(fiber)
   return frame === undefined || frame.inStep || fiber.getRef(CurrentRecording) !== undefined ? undefined : frame
 }

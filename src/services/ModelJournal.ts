@@ -8,7 +8,6 @@
 import * as IdGenerator from "effect/ai/IdGenerator"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
-import * as Tool from "effect/ai/Tool"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -25,9 +24,10 @@ import { isReusable, type ModelAnswers, type ModelEnd, type ModelPlace } from ".
 import { masked } from "../internal/masked.ts"
 import { aboutOf, CurrentRecording, keys, Recording } from "./ModelCall.ts"
 import * as Recall from "./ModelRecall.ts"
-import { canonical, describe, type ModelRequest } from "./ModelRequest.ts"
-import { type ToolCodec, withSteps } from "./ModelTools.ts"
+import { canonical, describe } from "./ModelRequest.ts"
+import { withSteps } from "./ModelTools.ts"
 import { generate, stream, wrap } from "./ModelWrapper.ts"
+import { toolCodec } from "./ToolJournal.ts"
 
 /** What the caller's half of a call knows, for the provider's half. */
 interface Outer {
@@ -174,7 +174,8 @@ const answersOf = ({ execution, root }: Frame): ModelAnswers => {
   return known
 }
 
-type Known =
+/** What is known of a call: how it ended, or that it is to be made. */
+export type Known =
   | { readonly _tag: "Known"; readonly answer: Recall.Answer }
   | { readonly _tag: "Live"; readonly recording: Recording; readonly answers: ModelAnswers }
 
@@ -184,7 +185,7 @@ const encodeAnswer = Schema.encodeUnknownEffect(Recall.AnswerJson)
 const interrupted = { interrupted: true }
 
 /** Looks a call up. What was interrupted then does not end; what may not begin does not either. */
-const find = (request: Effect.Effect<ModelRequest>): Effect.Effect<Known> =>
+export const find = (request: Effect.Effect<object>): Effect.Effect<Known> =>
   Effect.flatMap(request, (request) =>
     Effect.withFiber((fiber): Effect.Effect<Known> => {
       const frame = currentFrame(fiber)!
@@ -206,14 +207,14 @@ const find = (request: Effect.Effect<ModelRequest>): Effect.Effect<Known> =>
   )
 
 /** What a call runs with that is made: the context of its caller, and the time of the engine. */
-const liveContext = (outer: Outer | undefined, recording: Recording): Context.Context<never> =>
+export const liveContext = (outer: Outer | undefined, recording: Recording): Context.Context<never> =>
   (outer?.context ?? Context.empty()).pipe(
     Context.add(CurrentRecording, recording),
     Context.add(Clock.Clock, recording.place.frame.execution.clock)
   )
 
 /** Records what a call came to; when each part of a stream came is of no use, and headers of errors may have secrets. */
-const keep = (recording: Recording, { error, millis: _, ...answer }: Recall.Answer): Effect.Effect<void> => {
+export const keep = (recording: Recording, { error, millis: _, ...answer }: Recall.Answer): Effect.Effect<void> => {
   const shown = error === undefined ? answer : { ...answer, error: masked(error) }
   return Effect.flatMap(Effect.orDie(encodeAnswer(shown)), (json) =>
     recording.end({ ...json, parts: json.parts.map(withoutEmptyMetadata) })
@@ -227,7 +228,7 @@ const withoutEmptyMetadata = (part: Schema.Json): Schema.Json => {
 }
 
 /** The call came to nothing that could be given back, unless that is that it was interrupted. */
-const cut = (recording: Recording, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+export const cut = (recording: Recording, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   if (Cause.hasInterruptsOnly(cause)) return recording.end(interrupted)
   recording.release()
   return Effect.void
@@ -291,59 +292,3 @@ const streamed = (
       )
     })
   )
-
-// -----------------------------------------------------------------------------
-// Tools
-// -----------------------------------------------------------------------------
-
-interface ToolSchemas {
-  readonly success: Schema.Codec<unknown>
-  readonly failure: Schema.Codec<unknown>
-  readonly failureJson: Schema.Codec<unknown>
-  readonly step: ReturnType<ToolCodec["codec"]>
-}
-
-const toolSchemas = new WeakMap<Tool.Any, ToolSchemas>()
-
-const schemasOf = (tool: Tool.Any): ToolSchemas => {
-  let known = toolSchemas.get(tool)
-  if (known === undefined) {
-    const success = tool.successSchema as any as Schema.Codec<unknown>
-    const failure = Tool.failureResultSchema(tool) as any as Schema.Codec<unknown>
-    const output = Schema.Union([
-      Schema.Struct({ isFailure: Schema.Literal(false), result: success }),
-      Schema.Struct({
-        isFailure: Schema.Literal(true),
-        result: Schema.Json,
-        failureOrigin: Schema.optionalKey(Schema.Json)
-      })
-    ])
-    const failureJson = Schema.toCodecJson(failure) as Schema.Codec<unknown>
-    toolSchemas.set(tool, (known = { success, failure, failureJson, step: { output, error: failure } }))
-  }
-  return known
-}
-
-const toolCodec: ToolCodec = {
-  codec: (tool) => schemasOf(tool).step,
-  store: (tool, { failureOrigin, isFailure, result }) => {
-    if (!isFailure) return Effect.succeed({ isFailure, result })
-    // Errors of models may have secrets in their headers.
-    const json = Effect.orDie(Schema.encodeUnknownEffect(schemasOf(tool).failureJson)(masked(result)))
-    return Effect.map(json, (result) => ({
-      isFailure,
-      result,
-      ...(failureOrigin === undefined ? undefined : { failureOrigin })
-    }))
-  },
-  restore: (tool, stored) => {
-    const { failure, failureJson, success } = schemasOf(tool)
-    const { isFailure } = stored
-    return Effect.gen(function* () {
-      const result = isFailure ? yield* Schema.decodeUnknownEffect(failureJson)(stored.result) : stored.result
-      const encodedResult = yield* Schema.encodeUnknownEffect(isFailure ? failure : success)(result)
-      const modelOutput = isFailure ? undefined : tool.toModelOutput?.(result)
-      return { ...stored, result, preliminary: false, encodedResult, ...(modelOutput && { modelOutput }) }
-    }).pipe(Effect.orDie)
-  }
-}

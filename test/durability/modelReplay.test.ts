@@ -325,41 +325,68 @@ describe("a call made by a body", () => {
     })
   )
 
-  it.effect("is called again at replays where it is none that Baton can see, which is said once a run", () =>
+  it.effect("is made again at replays where Baton can not see it, which is said once a run", () =>
     Effect.gen(function* () {
       const { model } = yield* scripted([says("ok")])
-      const sure: DecisionModel.ProviderResponse = {
-        answers: { sure: { _tag: "Probability", probability: 0.9 } },
-        usage: { inputTokens: 1, outputTokens: 1 }
-      }
-      const definition = Decision.make({
-        input: Schema.Finite,
-        decisions: { sure: Decision.probability({ instructions: "Sure?" }) }
-      })
-      const decide = DecisionModel.decide(definition, { input: 1 })
       const workflow = Workflow.make("body", {
         run: () =>
           Effect.gen(function* () {
             // The model itself, which somebody kept from before the run.
             const kept = model.generateText({ prompt: "x" })
-            yield* Effect.all([kept, kept, decide, decide])
-            yield* Step.make("inside", { run: Effect.as(decide, "") })
+            yield* Effect.all([kept, kept])
             return ""
           }).pipe(Effect.orDie)
       })
-      const execution = yield* (yield* workflow.run("", { id: "r" })).start.pipe(
-        Effect.provideServiceEffect(
-          DecisionModel.DecisionModel,
-          DecisionModel.make({ decide: () => Effect.succeed(sure) })
-        )
-      )
+      const execution = yield* (yield* workflow.run("", { id: "r" })).start
       yield* execution.result
       const logs = (yield* execution.logs).filter(({ level }) => level === "Warn").map(({ message }) => message)
-      assert.strictEqual(logs.length, 2)
+      assert.strictEqual(logs.length, 1)
       assert.include(logs[0], "made again whenever the body is replayed")
-      assert.include(logs[1], "put it in a step")
-      const { modelCalls } = yield* execution.usage
-      assert.strictEqual(modelCalls, 5)
+      assert.strictEqual((yield* execution.usage).modelCalls, 2)
     }).pipe(Effect.provide(onFile))
+  )
+
+  it.live("may be one of a decision model, settled or not, which is recorded as well", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const decisions = yield* DecisionModel.make({
+        decide: () =>
+          Effect.suspend(() => {
+            if (++asked === 3) return Effect.fail(failsWith(new AiError.InternalProviderError({ description: "down" })))
+            const answers: DecisionModel.ProviderResponse["answers"] = {
+              sure: { _tag: "Probability", probability: 0.9 },
+              ...(asked === 1 ? { kind: { _tag: "Classify", label: "a", probabilities: { a: 0.8, b: 0.2 } } } : {})
+            }
+            return Effect.succeed({ answers, usage: { inputTokens: asked, outputTokens: undefined } })
+          })
+      })
+      const definition = Decision.make({
+        input: Schema.Struct({ at: Schema.Date }),
+        decisions: {
+          sure: Decision.probability({ instructions: "Sure?" }),
+          kind: Decision.classify({ instructions: "Which?", criteria: { a: "first", b: "second" } })
+        }
+      })
+      const input = { at: new Date(5) }
+      const { model } = yield* scripted([says("after")])
+      const run = Effect.gen(function* () {
+        const whole = yield* DecisionModel.decide(definition, { input })
+        const settled = yield* DecisionModel.decideSettled(definition, { input })
+        const error = yield* Effect.flip(DecisionModel.decide(definition, { input }))
+        return [
+          whole.answers.kind.label,
+          whole.usage.inputTokens,
+          settled.outcomes.kind._tag,
+          settled.outcomes.sure._tag === "Success" ? settled.outcomes.sure.success.probability : 0,
+          settled.usage instanceof DecisionModel.DecisionUsage,
+          error.reason._tag
+        ]
+      })
+      const { result, usage } = yield* replayed(run, model, {
+        services: Context.make(DecisionModel.DecisionModel, decisions) as Context.Context<never>
+      })
+      assert.deepStrictEqual(result, [["a", 1, "Failure", 0.9, true, "InternalProviderError"], "after"])
+      assert.deepStrictEqual([asked, usage.modelCalls, usage.inputTokens], [3, 4, 3])
+    })
   )
 })
