@@ -209,8 +209,9 @@ const define = (name: string, options: AnyOptions) => {
     const iterate = Effect.fnUntraced(function* (n: number, draft: unknown) {
       const evaluation = yield* evaluate(draft, input)
       yield* tell(n, `draft ${n} ${evaluation.passed ? "passed" : "did not pass"} with ${evaluation.score}`)
-      const isLast = evaluation.passed || n === maxIterations
-      return { draft, evaluation, next: isLast ? undefined : { draft: yield* optimize(draft, evaluation, input) } }
+      if (evaluation.passed || n === maxIterations) return { draft, evaluation, next: undefined }
+      yield* tell(n, `improving draft ${n}`)
+      return { draft, evaluation, next: { draft: yield* optimize(draft, evaluation, input) } }
     })
 
     yield* tell(0, "generating")
@@ -241,12 +242,22 @@ const define = (name: string, options: AnyOptions) => {
       ...(onExhausted === "fail" ? [qualityNotReached(output)] : []),
       AiError.AiError
     ]),
-    defaults: options.defaults as any,
+    defaults: options.defaults,
     version: options.version,
     run
   })
-  return Object.assign(workflow, { generate, evaluate, optimize })
+  return Object.assign(workflow, {
+    generate: alone("generating", generate),
+    evaluate: alone("evaluating", evaluate),
+    optimize: alone("improving a draft", optimize)
+  })
 }
+
+/** A phase that is called by itself: which draft it is about, and of how many, only the caller knows. */
+const alone =
+  <Args extends ReadonlyArray<any>, A, E, R>(message: string, phase: (...args: Args) => Effect.Effect<A, E, R>) =>
+  (...args: Args) =>
+    Effect.andThen(report({ current: 0, total: 0, message }), phase(...args))
 
 /** Refuses options that no draft could be measured by. */
 const check = (name: string, criteria: ReadonlyArray<Criterion>, maxIterations: number, threshold: number): void => {

@@ -44,8 +44,10 @@ describe("EvaluatorOptimizer", () => {
         "generate",
         "iteration/1/evaluate",
         ":1/3",
+        ":1/3",
         "iteration/1/optimize",
         "iteration/2/evaluate",
+        ":2/3",
         ":2/3",
         "iteration/2/optimize",
         "iteration/3/evaluate",
@@ -267,22 +269,36 @@ describe("EvaluatorOptimizer", () => {
     }).pipe(onEngine)
   )
 
-  it.effect("has phases to be called one by one, outside of an execution and inside, where they are steps", () =>
-    Effect.gen(function* () {
-      const { evaluate, generate, optimize } = polish([0.5, 0.9])
-      const once = Effect.fnUntraced(function* (input: string) {
-        const draft = yield* generate(input)
-        const grade = yield* evaluate(draft, input)
-        assert.deepStrictEqual(grade, { score: 0.5, feedback: "about tea v1", passed: false })
-        const better = yield* optimize(draft, grade, input)
-        assert.isTrue((yield* evaluate(better, input)).passed)
-        return better
-      })
-      assert.strictEqual(yield* once("tea"), "tea v2")
-      const own = Workflow.make("own", { error: EvaluatorOptimizer.InvalidEvaluation, run: once })
-      assert.deepStrictEqual(yield* run(own, "tea"), ["generate", "evaluate", "optimize", "evaluate#2"])
-      assert.instanceOf(yield* Effect.flip(polish([7]).evaluate("tea v1", "tea")), EvaluatorOptimizer.InvalidEvaluation)
-    }).pipe(onEngine)
+  it.effect(
+    "has phases to be called one by one, outside of an execution and inside, where they are steps that say what goes on",
+    () =>
+      Effect.gen(function* () {
+        const { evaluate, generate, optimize } = polish([0.5, 0.9])
+        const once = Effect.fnUntraced(function* (input: string) {
+          const draft = yield* generate(input)
+          const grade = yield* evaluate(draft, input)
+          assert.deepStrictEqual(grade, { score: 0.5, feedback: "about tea v1", passed: false })
+          const better = yield* optimize(draft, grade, input)
+          assert.isTrue((yield* evaluate(better, input)).passed)
+          return better
+        })
+        assert.strictEqual(yield* once("tea"), "tea v2")
+        const own = Workflow.make("own", { error: EvaluatorOptimizer.InvalidEvaluation, run: once })
+        assert.deepStrictEqual(yield* run(own, "tea"), [
+          ":0/0",
+          "generate",
+          ":0/0",
+          "evaluate",
+          ":0/0",
+          "optimize",
+          ":0/0",
+          "evaluate#2"
+        ])
+        assert.instanceOf(
+          yield* Effect.flip(polish([7]).evaluate("tea v1", "tea")),
+          EvaluatorOptimizer.InvalidEvaluation
+        )
+      }).pipe(onEngine)
   )
 
   describe("where phases are left to a model", () => {
