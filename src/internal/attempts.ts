@@ -95,7 +95,10 @@ const body = (execution: ExecutionImpl, root: Frame): Effect.Effect<unknown, unk
     execution.fiber = fiber
     // Where a journal knows how far the body went before, it goes there again, and is interrupted then.
     if (execution.timedOut !== undefined && execution.journal === undefined) return Effect.interrupt
-    const effect = execution.definition["~inner"].body(execution.run.input) as Effect.Effect<unknown, unknown>
+    const { journal } = execution
+    const given = execution.definition["~inner"].body(execution.run.input) as Effect.Effect<unknown, unknown>
+    const effect =
+      journal === undefined ? given : Effect.onExitPrimitive(given, (exit) => journal.bodyEnds(fiber, exit), true)
     if (!isTraced(fiber.cache)) return effect
     const span = startSpan(fiber.cache, execution.clock, `attempt ${execution.attempt}`, {})
     fiber.setContext(Context.add(fiber.context, Tracer.ParentSpan, span))
@@ -282,7 +285,12 @@ export const refreshTimer = (execution: ExecutionImpl): void => {
   if (runs && timer.fiber === undefined && Number.isFinite(timer.remainingMillis)) {
     timer.since = execution.now()
     timer.fiber = Effect.runForkWith(execution.context)(
-      Effect.andThen(Effect.sleep(timer.remainingMillis), () => Effect.sync(() => expire(execution, timer)))
+      Effect.andThen(Effect.sleep(timer.remainingMillis), () =>
+        Effect.andThen(
+          execution.journal?.replayed ?? Effect.void,
+          Effect.sync(() => expire(execution, timer))
+        )
+      )
     )
   } else if (!runs && timer.fiber !== undefined) {
     const fiber = timer.fiber

@@ -480,6 +480,7 @@ export class ExecutionImpl implements Execution<any, any> {
         if (!this.isLive(frame)) return Effect.interrupt
         const child = frame.enter(name, key, 0)
         if (child === undefined) return duplicate("scope", frame, name, key)
+        this.journal?.entered(fiber, child)
         visit.enter(fiber, child, undefined)
         return body
       }),

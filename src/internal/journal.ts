@@ -83,14 +83,32 @@ export interface Journal extends ModelAnswers {
   readonly bodyContext: (context: Context.Context<never>) => Context.Context<never>
   /** What the work of a step runs with. */
   readonly stepContext: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
+   * Told of whatever a fiber begins that is written down; where something else was begun before, an effect that ends if
+   * that is well all the same.
+   */
+  readonly follow: (fiber: Fiber.Fiber<unknown, unknown>, frame: Frame) => Effect.Effect<void> | undefined
+  /** Ends when the body has come as far as it came before. */
+  readonly replayed: Effect.Effect<void>
+  /** Told of the scopes that a fiber enters. */
+  readonly entered: (fiber: Fiber.Fiber<unknown, unknown>, frame: Frame) => void
+  /** Told of the end of a body; an effect where it went on before. */
+  readonly bodyEnds: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    exit: Exit.Exit<unknown, unknown>
+  ) => Effect.Effect<void> | undefined
   /** How a step of this attempt ended, if that is known. */
-  readonly stepResult: (path: string, codec: StepCodec | undefined) => Effect.Effect<any, any> | undefined
+  readonly stepResult: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    path: string,
+    codec: StepCodec | undefined
+  ) => Effect.Effect<any, any> | undefined
   /** The result of a step of an earlier attempt, or of another run, where this one may use it. */
   readonly reusable: (path: string, codec: StepCodec | undefined) => Exit.Exit<any, any> | undefined
   /** Whether a step of this attempt began before, and was cut off. */
   readonly hasBegun: (path: string) => boolean
   /** What a body is told of a step's failure: what a replay would tell it. */
-  readonly told: (frame: Frame, cause: Cause.Cause<any>, codec: StepCodec | undefined) => Effect.Effect<never, any>
+  readonly tell: (frame: Frame, cause: Cause.Cause<any>, codec: StepCodec | undefined) => Effect.Effect<never, any>
   /** Writes the end of a step down; ends when it is on disk. */
   readonly stepEnded: (
     frame: Frame,

@@ -39,6 +39,21 @@ export const step = <A, E, R>(
       const exceeded = execution.exceeded("steps")
       if (exceeded !== undefined) return Effect.fail(exceeded)
     }
+    const doubt = journal.follow(fiber, child)
+    return doubt === undefined
+      ? start(fiber, child, again, reused)
+      : Effect.andThen(doubt, resumed(child, again, reused))
+  }
+
+  const resumed = (child: Frame, again: boolean, reused: Exit.Exit<A> | undefined) =>
+    Effect.withFiber((fiber) => (execution.isLive(frame) ? start(fiber, child, again, reused) : Effect.interrupt))
+
+  const start = (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    child: Frame,
+    again: boolean,
+    reused: Exit.Exit<A> | undefined
+  ): Effect.Effect<A, E | BudgetExceeded, R> => {
     startedAt = execution.now()
     execution.append(Tag.StepStarted, child, undefined, startedAt)
     if (reused !== undefined) {
@@ -50,7 +65,7 @@ export const step = <A, E, R>(
     visit.enter(fiber, child, "step")
     const tried = execution.intercepted(work, child)
     const controlled = control === undefined ? tried : (control(tried) as Effect.Effect<A, E, R>)
-    return Effect.catchCause(journal.stepContext(controlled), (cause) => journal.told(child, cause, codec))
+    return Effect.catchCause(journal.stepContext(controlled), (cause) => journal.tell(child, cause, codec))
   }
 
   return Effect.onExitPrimitive(
@@ -61,8 +76,11 @@ export const step = <A, E, R>(
       visit.take(child)
       const calls = Context.get(fiber.context, Calls)
       if (calls !== undefined) codec = { output: schemas?.output, error: schemas?.error, calls }
-      const known = journal.stepResult(child.path, codec)
-      if (known !== undefined) return known
+      const known = journal.stepResult(fiber, child.path, codec)
+      if (known !== undefined) {
+        journal.follow(fiber, child)
+        return known
+      }
       if (journal.frozen) return journal.stall
       if (!execution.isHeld) return begin(fiber, child)
       return Effect.andThen(

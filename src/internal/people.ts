@@ -16,6 +16,7 @@ import type { Journal } from "./journal.ts"
 import { type Answer, type Decision, type Pending, PendingApproval, PendingInput } from "./request.ts"
 import { merge } from "./run.ts"
 import { checker, DurationInput } from "./schema.ts"
+import { Visit } from "./visit.ts"
 
 /** The open requests of an execution: most have one at a time. */
 export type OpenRequests = Pending | Map<string, Pending>
@@ -129,29 +130,34 @@ const askJournaled = (
   request: Pending
 ): Effect.Effect<any, any> => {
   const { execution } = frame
-  const child = frame.enter(name, key, execution.now())
-  if (child === undefined) return duplicate("request", frame, name, key)
-  const known = journal.reopen(request, child)
-  if (known === true) return wait(request, child)
-  if (known !== undefined) return leaving(known, child)
-  if (journal.frozen) return leaving(journal.stall, child)
-  const reused = execution.recorded?.get(child.path) ?? journal.reusableAnswer(request, child)
-  if (reused !== undefined) {
-    frame.leave(child)
-    return reused as Exit.Exit<unknown>
-  }
-  if (!execution.isHeld) return wait(request, child)
-  return Effect.flatMap(
-    Effect.onInterrupt(execution.gate, () => Effect.sync(() => frame.leave(child))),
-    () => (execution.isLive(child) ? wait(request, child) : Effect.interrupt)
+  const visit = new Visit()
+  return Effect.onExitPrimitive(
+    Effect.withFiber((fiber) => {
+      if (!execution.isLive(frame)) return Effect.interrupt
+      const child = frame.enter(name, key, execution.now())
+      if (child === undefined) return duplicate("request", frame, name, key)
+      visit.take(child)
+      const known = journal.reopen(request, child)
+      if (known !== undefined) {
+        journal.follow(fiber, child)
+        return known === true ? wait(request, child) : known
+      }
+      if (journal.frozen) return journal.stall
+      const reused = execution.recorded?.get(child.path) ?? journal.reusableAnswer(request, child)
+      if (reused !== undefined) return reused as Exit.Exit<unknown>
+      const doubt = journal.follow(fiber, child)
+      if (doubt === undefined && !execution.isHeld) return wait(request, child)
+      return Effect.andThen(
+        Effect.andThen(doubt ?? Effect.void, execution.gate),
+        Effect.suspend(() => (execution.isLive(child) ? wait(request, child) : Effect.interrupt))
+      )
+    }),
+    (exit) => {
+      visit.leave(exit)
+      return undefined
+    }
   )
 }
-
-const leaving = (settlement: Effect.Effect<unknown, unknown>, child: Frame): Effect.Effect<unknown, unknown> =>
-  Effect.onExitPrimitive(settlement, () => {
-    child.parent?.leave(child)
-    return undefined
-  })
 
 const wait = (request: Pending, frame: Frame): Effect.Effect<any, any> =>
   Effect.callback((resume) => waitIn(request, frame, resume))

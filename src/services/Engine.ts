@@ -14,6 +14,11 @@ import type { Filter, RunRecord } from "./RunStore.ts"
  * What is recorded of a run is not what its code does now: the run is held as it is, and goes on when a version that fits
  * is registered.
  *
+ * **Details**
+ *
+ * Found are results, inputs and answers that do not fit their schemas any more, and steps, requests and children that were
+ * renamed, added, removed or moved before something that is recorded. What follows the last that is recorded may change.
+ *
  * **Example** (Reading the message)
  *
  * ```ts

@@ -99,7 +99,7 @@ const recordedLines = (filename: string): ReadonlyArray<string> => {
   try {
     const rows = db
       .prepare(
-        `SELECT result FROM baton_events WHERE result IS NOT NULL AND (tag = 'ModelCalled' OR path LIKE '%/model')`
+        `SELECT result FROM baton_events WHERE result IS NOT NULL AND (tag = 'ModelCalled' OR (tag IN ('StepCompleted', 'StepFailed') AND path LIKE '%/model'))`
       )
       .all()
     const lines = rows.flatMap(({ result }) => {

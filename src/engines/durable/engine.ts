@@ -14,6 +14,8 @@
  * D9  A cancel that was accepted is carried out after a crash, with no new work before the finalizers.
  * D10 What the processes that are up can not go on with is kept as it is, and goes on when one can.
  * D11 What a body is told of a step's error is what a replay tells it, so it never goes another way after a crash.
+ * D12 A replay tells a body what ended in the order in which it was told before (T1), and does nothing new where the body does
+ *     something else than before (S1).
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"

@@ -67,6 +67,18 @@ export interface ChildRow {
   readonly usage_total: string | null
 }
 
+/**
+ * The state of a sleep that ended: after which event the body was told, and how many had ended before. A body is told of a
+ * step once that is on disk, so the number of the newest event would say too much.
+ */
+export const fired = (told: number, n: number): string => `fired:${told}:${n}`
+
+/** What a state says of that. */
+export const firedAt = (state: string): { readonly told: number; readonly n: number } | undefined => {
+  const [what, told, n] = state.split(":")
+  return what === "fired" && n !== undefined ? { told: Number(told), n: Number(n) } : undefined
+}
+
 /** What is stored of an execution that is taken up again. */
 export interface History {
   readonly events: ReadonlyArray<EventRow>

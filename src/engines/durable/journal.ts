@@ -3,7 +3,7 @@
  * replay repeats is recognised by its place, and not written again.
  */
 import { hash } from "node:crypto"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -26,6 +26,8 @@ import { NotStorable } from "./plain.ts"
 import { Recorded } from "./recorded.ts"
 import { settlementOf, toResponses, toStoredRequest } from "./requests.ts"
 import { DurableClock, Sleeps } from "./sleeps.ts"
+import { type Expected, Strands } from "./strands.ts"
+import { Turns } from "./turns.ts"
 
 const tagNames = Object.fromEntries(Object.entries(Tag).map(([name, tag]) => [tag, name])) as Record<number, string>
 
@@ -64,7 +66,12 @@ export class DurableJournal extends Outbox implements Journal {
   inFlight = 0
   /** Counts what the body does; stands still when the body waits. */
   activity = 0
-  readonly recorded = new Recorded()
+  readonly recorded = new Recorded(
+    new Turns(
+      () => this.activity,
+      (effect) => this.beside(effect)
+    )
+  )
   readonly sleeping = new Sleeps(this)
   /** How often each model call of the attempt was made. */
   private readonly asked = new Map<string, number>()
@@ -75,9 +82,16 @@ export class DurableJournal extends Outbox implements Journal {
   /** What people said, or did not in time, to requests that the body has yet to come to. */
   unheard: { readonly answers: Array<AnswerRow>; readonly expired: Array<RequestRow> } = { answers: [], expired: [] }
   sequence = 0
+  /** The number of the newest end of a step that the body was told. */
+  told = 0
   attempt = 0
+  /** The number of the newest end of a step. */
+  private lastEnd = 0
+  private endBatch = 0
   private attemptStartedAt = 0
   private ended = false
+  /** How often it is not clear yet whether a replay fits. */
+  private doubts = 0
 
   constructor(host: JournalHost, id: string, epoch: string, startedAt: number) {
     super(id, epoch)
@@ -108,7 +122,7 @@ export class DurableJournal extends Outbox implements Journal {
       offsetMillis,
       path,
       tag === Tag.Progressed ? { ...(data as object), depth: frame!.depth } : data,
-      null
+      Strands.has(name) ? this.recorded.strands.markOf(path) : tag === Tag.RequestSettled ? this.toldBefore : null
     )
     switch (tag) {
       case Tag.StatusChanged: {
@@ -136,6 +150,11 @@ export class DurableJournal extends Outbox implements Journal {
       }
     }
     if (tag >= Tag.RunCompleted) this.ended = true
+  }
+
+  /** Steps that ended are told once that is on disk, answers at once: so which came first is written beside these. */
+  private get toldBefore(): string | null {
+    return this.told < this.lastEnd ? String(this.told) : null
   }
 
   private event(name: string, offsetMillis: number, path: string, fields: unknown, result: string | null): void {
@@ -191,24 +210,114 @@ export class DurableJournal extends Outbox implements Journal {
     this.attempt = attempt
     const { events } = history
     this.sequence = events[events.length - 1]?.sequence ?? 0
+    this.told = this.sequence
     const begun = events.find((event) => event.tag === "AttemptStarted" && event.attempt === attempt)
     if (begun !== undefined) this.attemptStartedAt = begun.time - this.startedAt
     this.recorded.load(history, attempt, this.execution.options.retry?.mode === "resume")
+    this.sleeping.fires = this.recorded.timerCount
   }
 
-  stepResult(path: string, codec: StepCodec | undefined): Effect.Effect<any, any> | undefined {
+  follow(fiber: Fiber.Fiber<unknown, unknown>, frame: Frame): Effect.Effect<void> | undefined {
+    const { strands, turns } = this.recorded
+    const isInner = this.isInner(fiber)
+    const isJudged = !isInner && this.isJudged(fiber)
+    if (isJudged) this.watchEnd(fiber)
+    const expected = strands.begin(fiber, frame, fiber === this.execution.fiber, { isInner, isJudged })
+    if (expected === undefined) return isInner ? undefined : turns.end
+    return this.doubt(expected, `"${frame.path}"`, () => this.follow(fiber, frame) ?? Effect.void)
+  }
+
+  /** Ends when the body has come as far as it came before, or stands still. */
+  get replayed(): Effect.Effect<void> {
+    const { strands, turns } = this.recorded
+    if (strands.isEmpty) return Effect.void
+    const turn = (quiet: number, seen: number): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (this.isClosed || quiet >= (turns.isOver ? 2 : 15)) return Effect.void
+        return Effect.andThen(Effect.yieldNow, turn(this.activity === seen ? quiet + 1 : 0, this.activity))
+      })
+    return turn(0, this.activity)
+  }
+
+  /** Whether what a fiber does follows from the code alone (S3). */
+  private isJudged(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    return !this.frozen && isInterruptible(fiber)
+  }
+
+  /** Whether a fiber does the work of a step, which has the engine's clock. */
+  private isInner(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    const clock = Context.get(fiber.context, Clock.Clock)
+    return !(clock instanceof DurableClock && clock.journal === this)
+  }
+
+  entered(fiber: Fiber.Fiber<unknown, unknown>, frame: Frame): void {
+    if (fiber === this.execution.fiber || this.isInner(fiber) || !this.isJudged(fiber)) return
+    this.watchEnd(fiber)
+    this.recorded.strands.enter(fiber, frame)
+  }
+
+  /** In a replay, looks whether a fiber of a body comes as far as it came before. */
+  private watchEnd(fiber: Fiber.Fiber<unknown, unknown>): void {
+    const { strands } = this.recorded
+    if (strands.isEmpty || fiber === this.execution.fiber || strands.knows(fiber)) return
+    fiber.addObserver((exit) => {
+      if (this.frozen || isInterrupted(exit)) return
+      const expected = strands.end(fiber, false)
+      if (expected === undefined) return
+      this.doubts++
+      const doubt = this.beside(this.doubt(expected, fiberEnd, () => Effect.void, Effect.void))
+      doubt.addObserver(() => this.doubts--)
+    })
+  }
+
+  bodyEnds(fiber: Fiber.Fiber<unknown, unknown>, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    if (this.frozen || isInterrupted(exit)) return undefined
+    const expected = this.recorded.strands.end(fiber, true)
+    if (expected !== undefined) return this.doubt(expected, bodyEnd, () => Effect.void)
+    const settled: Effect.Effect<void> = Effect.suspend(() =>
+      this.doubts === 0 ? Effect.void : Effect.andThen(Effect.yieldNow, settled)
+    )
+    return this.doubts === 0 ? undefined : settled
+  }
+
+  /** Where another fiber does what was expected of this one, it may go on; else the journal is not that of this code. */
+  private doubt(
+    expected: Expected,
+    found: string,
+    goOn: () => Effect.Effect<void>,
+    hold: Effect.Effect<void> = Effect.never
+  ): Effect.Effect<void> {
+    const turn = (quiet: number, seen: number): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (expected.asked || this.frozen || this.isClosed) return goOn()
+        if (quiet < 10)
+          return Effect.andThen(Effect.yieldNow, turn(this.activity === seen ? quiet + 1 : 0, this.activity))
+        this.host.mismatch(this, expected.path, `"${expected.path}"`, found)
+        return hold
+      })
+    return turn(0, this.activity)
+  }
+
+  stepResult(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    path: string,
+    codec: StepCodec | undefined
+  ): Effect.Effect<any, any> | undefined {
     this.activity++
     const stored = this.recorded.result(path)
     if (stored === undefined) return undefined
     const exit = decodeStored(stored, codec?.output, this.execution.definition, codec)
-    if (exit !== undefined) return replay(stored, exit)
+    const isBody = fiber === this.execution.fiber
+    const turn = exit === undefined || "i" in stored ? undefined : this.recorded.turns.wait(`step ${path}`, isBody)
+    if (exit !== undefined)
+      return turn === undefined ? replay(stored, exit) : Effect.andThen(Effect.uninterruptible(turn), exit)
     this.host.mismatch(this, path, "a result that fits the step's schema", JSON.stringify(stored))
     return Effect.never
   }
 
   reusable(path: string, codec: StepCodec | undefined): Exit.Exit<any, any> | undefined {
     const stored = this.recorded.earlierResult(path)
-    if (stored === undefined || "e" in stored || "d" in stored || "i" in stored) return undefined
+    if (stored === undefined || "by" in stored || "d" in stored || "i" in stored) return undefined
     return decodeStored(stored, codec?.output, this.execution.definition, codec)
   }
 
@@ -216,7 +325,7 @@ export class DurableJournal extends Outbox implements Journal {
     return this.recorded.hasBegun(path)
   }
 
-  told(frame: Frame, cause: Cause.Cause<any>, codec: StepCodec | undefined): Effect.Effect<never, any> {
+  tell(frame: Frame, cause: Cause.Cause<any>, codec: StepCodec | undefined): Effect.Effect<never, any> {
     const { definition } = this.execution
     const known = told(cause, definition, codec)
     if (known === undefined) return Effect.failCause(cause)
@@ -226,7 +335,7 @@ export class DurableJournal extends Outbox implements Journal {
 
   /** Says once what of an error the body will not see. */
   private warn(frame: Frame, error: unknown, lost: ReadonlyArray<string>): void {
-    const { context, definition, host, workflow } = this.execution
+    const { definition, workflow } = this.execution
     const name = describe(error).error
     const known = warned.get(definition) ?? new Set()
     if (known.has(name)) return
@@ -235,7 +344,15 @@ export class DurableJournal extends Outbox implements Journal {
       `Step "${frame.path}" of ${workflow} failed with ${name}, which no schema describes: its body sees it without ` +
         `${lost.join(", ")}; give the step an \`error\` schema, or handle the error inside of the step`
     )
-    host.adopt(Effect.runForkWith(context)(warning))
+    this.beside(warning)
+  }
+
+  /** Runs something beside the body. */
+  private beside(effect: Effect.Effect<void>): Fiber.Fiber<void> {
+    const { context, host } = this.execution
+    const fiber = Effect.runForkWith(context)(effect)
+    host.adopt(fiber)
+    return fiber
   }
 
   stepEnded(
@@ -259,21 +376,38 @@ export class DurableJournal extends Outbox implements Journal {
     }
     if (exit._tag === "Success") {
       if (!this.recorded.isRepeated("StepCompleted", path)) {
-        this.event("StepCompleted", offset, path, { durationMillis }, JSON.stringify(stored))
+        this.event("StepCompleted", offset, path, { durationMillis }, this.toEnd(stored))
       }
-      return this.flush
+      return this.tellEnd
     }
     const interrupted = "i" in stored
     const what = interrupted
       ? { error: "Interrupted", message: "The step was interrupted" }
       : describe(mainError(exit.cause))
     this.failed(path, offset, { durationMillis, interrupted, ...what }, stored)
-    return interrupted ? undefined : this.flush
+    return interrupted ? undefined : this.tellEnd
+  }
+
+  /** What is stored of an end: `t` where it is written, and so told, together with the one before. */
+  private toEnd(stored: Stored): string {
+    const { batch } = this
+    const isTogether = batch === this.endBatch
+    this.endBatch = batch
+    return JSON.stringify(isTogether ? { ...stored, t: 1 } : stored)
+  }
+
+  /** Ends when the body may be told of what ended last. */
+  private get tellEnd(): Effect.Effect<void> {
+    const { sequence } = this
+    this.lastEnd = sequence
+    return Effect.map(this.flush, () => {
+      this.told = Math.max(this.told, sequence)
+    })
   }
 
   private failed(path: string, offset: number, fields: object, stored: Stored): void {
     if (this.recorded.isRepeated("StepFailed", path)) return
-    this.event("StepFailed", offset, path, fields, JSON.stringify(stored))
+    this.event("StepFailed", offset, path, fields, "i" in stored ? JSON.stringify(stored) : this.toEnd(stored))
   }
 
   modelPlace(frame: Frame, request: string): ModelPlace {
@@ -316,7 +450,8 @@ export class DurableJournal extends Outbox implements Journal {
     }
     if (known.settled.outcome === "withdrawn") return Effect.never
     const settlement = settlementOf(request, known)
-    if (settlement !== undefined) return settlement
+    const turn = settlement === undefined ? undefined : this.recorded.turns.wait(`request ${frame.path}`)
+    if (settlement !== undefined) return turn === undefined ? settlement : Effect.andThen(turn, settlement)
     this.host.mismatch(this, frame.path, "an answer that fits the request's schema", known.settled.outcome)
     return Effect.never
   }
@@ -360,13 +495,17 @@ export class DurableJournal extends Outbox implements Journal {
       return Effect.succeed(reused)
     }
     const earlier = known ?? this.recorded.earlierChild(frame.path)
-    if (earlier === undefined && this.frozen) {
-      return Effect.ensuring(
-        this.stall,
-        Effect.sync(() => frame.parent?.leave(frame))
-      )
-    }
-    return this.host.startChild(parent, fiber, frame, run, earlier)
+    const isNew = earlier === undefined
+    const doubt =
+      known === undefined && !isNew ? undefined : isNew && this.frozen ? this.stall : this.follow(fiber, frame)
+    const wait = isNew ? doubt : undefined
+    const start = Effect.suspend(() => this.host.startChild(parent, fiber, frame, run, earlier))
+    if (wait === undefined) return start
+    const leave = Effect.sync(() => frame.parent?.leave(frame))
+    return Effect.andThen(
+      Effect.onInterrupt(wait, () => leave),
+      start
+    )
   }
 
   // -- time -----------------------------------------------------------------
@@ -428,5 +567,15 @@ export class DurableJournal extends Outbox implements Journal {
     )
   }
 }
+
+const bodyEnd = "the end of the body"
+const fiberEnd = "the end of the fiber"
+
+const isInterrupted = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)
+
+/** A fiber knows it, but has no public name for it. */
+const isInterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  (fiber as unknown as { readonly interruptible: boolean }).interruptible
 
 const describeError = (error: Error) => ({ name: error.name, message: error.message })

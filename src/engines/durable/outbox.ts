@@ -19,6 +19,7 @@ export abstract class Outbox implements Owner {
   protected abstract readonly host: OutboxHost<this>
   private closed = false
   private appended = 0
+  private batches = 0
   private onDisk = 0
   private waiting: Array<{ readonly upTo: number; readonly resume: () => void }> = []
 
@@ -29,8 +30,14 @@ export abstract class Outbox implements Owner {
 
   write(kind: Kind, values: ReadonlyArray<unknown>): void {
     if (this.closed) return
+    this.batches = this.batch
     this.appended++
     this.host.writer.add(this, { kind, values })
+  }
+
+  /** Which write a row goes along with that comes up now. */
+  get batch(): number {
+    return this.host.writer.hasPending(this) ? this.batches : this.batches + 1
   }
 
   written(rows: number): void {

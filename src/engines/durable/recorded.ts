@@ -5,7 +5,9 @@
 import type { RequestOutcome } from "../../HumanRequest.ts"
 import { isReusable } from "../../internal/journal.ts"
 import { parse, type Stored } from "./codec.ts"
-import type { History, KnownRequest, Seed, StoredCall, TimerRow } from "./history.ts"
+import { firedAt, type History, type KnownRequest, type Seed, type StoredCall, type TimerRow } from "./history.ts"
+import { Strands } from "./strands.ts"
+import type { Turns } from "./turns.ts"
 
 /** What a body does again when it is replayed; everything else is done to it. */
 const repeatable = new Set<string>([
@@ -21,6 +23,15 @@ const repeatable = new Set<string>([
   "ChildStarted"
 ])
 
+/** How something ended, and when the body was told. */
+interface End {
+  readonly key: string
+  readonly told: number
+  readonly n: number
+  /** At the same moment as the one before it. */
+  readonly isTogether: boolean
+}
+
 export class Recorded {
   /** How often an event is still to be repeated, by tag and path. */
   private readonly repeats = new Map<string, number>()
@@ -30,11 +41,17 @@ export class Recorded {
   private readonly timers = new Map<string, TimerRow>()
   private readonly children = new Map<string, string>()
   private readonly answers = new Map<string, StoredCall>()
+  readonly strands = new Strands()
+  readonly turns: Turns
   // Results of earlier attempts, or of the run that this one was made from.
   private readonly earlier = new Map<string, Stored>()
   private readonly earlierRequests = new Map<string, KnownRequest>()
   private readonly earlierChildren = new Map<string, string>()
   private readonly earlierAnswers = new Map<string, unknown>()
+
+  constructor(turns: Turns) {
+    this.turns = turns
+  }
 
   /** A result that the first attempt begins with. */
   seed(path: string, seed: Seed): void {
@@ -81,7 +98,8 @@ export class Recorded {
         this.repeats.set(key, (this.repeats.get(key) ?? 0) + 1)
       }
       if (tag === "StepStarted") this.begun.add(path)
-      if (result !== null) this.results.set(path, parse(result))
+      if (Strands.has(tag) && !path.startsWith("handle/")) this.strands.load(path, parse(result))
+      else if (result !== null && Recorded.ends(tag)) this.results.set(path, parse(result))
       if (tag === "ChildStarted") this.children.set(path, parse(event.fields).childId)
     }
     for (const row of history.requests) {
@@ -95,6 +113,31 @@ export class Recorded {
       else if (resumes && known.settled !== undefined) this.earlierRequests.set(row.path, known)
     }
     for (const timer of history.timers) if (timer.attempt === attempt) this.timers.set(timer.path, timer)
+    for (const { isTogether, key } of this.ends(history, attempt)) this.turns.load(key, isTogether)
+  }
+
+  /** What ended, in the order in which the body was told. */
+  private ends(history: History, attempt: number): ReadonlyArray<End> {
+    const ends: Array<End> = []
+    for (const { attempt: of, fields, path, result, sequence, tag } of history.events) {
+      if (of !== attempt || !this.strands.isOuter(path)) continue
+      const stored = this.results.get(path)
+      if (tag === "RequestSettled" && parse(fields).outcome !== "withdrawn") {
+        const told = result === null ? sequence : parse(result) + 0.5
+        ends.push({ key: `request ${path}`, told, n: sequence, isTogether: false })
+      } else if (Recorded.ends(tag) && result !== null && stored !== undefined && !("i" in stored)) {
+        ends.push({ key: `step ${path}`, told: sequence, n: 0, isTogether: parse(result).t === 1 })
+      }
+    }
+    for (const { path, state } of this.timers.values()) {
+      const at = firedAt(state)
+      if (at !== undefined) ends.push({ key: `sleep ${path}`, told: at.told + 0.5, n: at.n, isTogether: false })
+    }
+    return ends.sort((a, b) => a.told - b.told || a.n - b.n)
+  }
+
+  private static ends(tag: string): boolean {
+    return tag === "StepCompleted" || tag === "StepFailed"
   }
 
   /** Begins an attempt, of which nothing is recorded yet; later ones use what was before them only if they resume. */
@@ -114,6 +157,8 @@ export class Recorded {
     this.timers.clear()
     this.children.clear()
     this.answers.clear()
+    this.strands.clear()
+    this.turns.clear()
   }
 
   private keepEarlier(call: StoredCall): void {
@@ -164,6 +209,11 @@ export class Recorded {
       if (settled === undefined && !row.path.startsWith("handle/")) return true
     }
     return false
+  }
+
+  /** How many sleeps there were. */
+  get timerCount(): number {
+    return this.timers.size
   }
 
   timer(path: string): TimerRow | undefined {

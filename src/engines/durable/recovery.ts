@@ -167,6 +167,7 @@ export class Recovery {
       yield* Effect.gen({ self: this }, function* () {
         for (const child of children) if (child.settled_at === null) yield* this.activate(child.id, execution)
         this.resume(execution, journal, events)
+        yield* this.engine.parking.pinned(id, journal.replayed)
         this.engine.watchers.notify(id)
         this.engine.answers.takeUp(execution, history.answers, history.requests)
         // One that is taken up by half would be taken for one that goes on.

@@ -5,12 +5,15 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { currentFrame, type Frame } from "../../internal/frame.ts"
+import { fired } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
 
 export class Sleeps {
   private readonly journal: DurableJournal
   /** How many sleeps began in a place. */
   private readonly counts = new Map<string, number>()
+  /** How many have ended, in this life or before. */
+  fires = 0
   /** When those that go on end, by path. */
   private readonly pending = new Map<string, number>()
 
@@ -42,19 +45,27 @@ export class Sleeps {
     this.counts.set(frame.path, n)
     const path = `${frame.path === "" ? "" : `${frame.path}/`}sleep${n === 1 ? "" : `#${n}`}`
     const known = journal.recorded.timer(path)
-    if (known?.state === "fired") return Effect.void
+    const { turns } = journal.recorded
+    if (known?.state.startsWith("fired") === true) return turns.wait(`sleep ${path}`) ?? Effect.void
     if (known?.state === "cancelled") return Effect.never
     if (known === undefined && journal.frozen) return journal.stall
     const now = journal.startedAt + execution.now()
     const due = known?.due ?? now + millis
     if (known === undefined) journal.write("timer", [journal.id, journal.attempt, path, due, "pending"])
     this.pending.set(path, due)
+    const time = due > now ? execution.clock.sleep(Duration.millis(due - now)) : Effect.yieldNow
     // What is recorded of other branches comes before a sleep that nobody saw the end of.
-    const wait = due > now ? execution.clock.sleep(Duration.millis(due - now)) : Effect.yieldNow
+    const wait =
+      known === undefined
+        ? time
+        : Effect.andThen(
+            time,
+            Effect.suspend(() => turns.end ?? Effect.void)
+          )
     return Effect.onExitPrimitive(wait, (exit) => {
       journal.activity++
       if (!this.pending.delete(path) || !execution.isLive(frame)) return undefined
-      const state = exit._tag === "Success" ? "fired" : "cancelled"
+      const state = exit._tag === "Success" ? fired(journal.told, ++this.fires) : "cancelled"
       journal.write("timerState", [state, journal.id, journal.attempt, path])
       return undefined
     })
@@ -64,7 +75,7 @@ export class Sleeps {
 /** The clock of a body: its sleeps are recorded. Steps have the clock of the engine. */
 export class DurableClock implements Clock.Clock {
   private readonly clock: Clock.Clock
-  private readonly journal: DurableJournal
+  readonly journal: DurableJournal
   readonly currentTimeMillis: Effect.Effect<number>
   readonly currentTimeNanos: Effect.Effect<bigint>
   readonly monotonicTimeNanos: Effect.Effect<bigint>

@@ -164,6 +164,11 @@ export class Writer {
     if (!this.running) this.run()
   }
 
+  /** Whether something of an owner waits to be written; what comes up now is written with it. */
+  hasPending(owner: Owner): boolean {
+    return this.batches.has(owner)
+  }
+
   private run(): void {
     this.running = true
     const next: Effect.Effect<void> = Effect.suspend(() => {
