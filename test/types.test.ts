@@ -24,6 +24,7 @@ import {
 } from "effect-baton"
 import * as StepModule from "effect-baton/Step"
 import * as WorkflowModule from "effect-baton/Workflow"
+import type { ErrorHint, InputHint, Nothing, OutputHint, Text } from "../src/internal/unsaid.ts"
 import { onlyRequest } from "./support/executions.ts"
 
 class DeployFailed extends Schema.TaggedError<DeployFailed>()("DeployFailed", { service: Schema.String }) {}
@@ -252,6 +253,16 @@ describe("inference", () => {
     const nullable = Schema.NullOr(Schema.Struct({ a: Schema.String }))
     const made = OrchestratorWorkers.make("p", { output: nullable, workers: [worker] })
     expectTypeOf<Exclude<Workflow.Output<typeof made>, null>>().toEqualTypeOf<{ readonly a: string }>()
+  })
+
+  it("what a body is compared with names the schemas that are missing, and no others", () => {
+    type Bare = Workflow.Options<Text, Text, Nothing, never>["run"]
+    expectTypeOf<InputHint<Text>>().toExtend<Bare>()
+    type Result = ReturnType<Extract<Bare, (input: string) => unknown>>
+    expectTypeOf<Effect.Success<Result>>().toEqualTypeOf<string | OutputHint<Text>>()
+    expectTypeOf<Effect.Error<Result>>().toEqualTypeOf<RunError.RunError | ErrorHint<Nothing>>()
+    type Said = Workflow.Options<typeof Schema.Number, typeof Schema.String, typeof Boom, never>["run"]
+    expectTypeOf<Said>().toEqualTypeOf<(input: number) => Effect.Effect<string, Boom | RunError.RunError, never>>()
   })
 
   it("a body may be an arrow, a fnUntraced or a fn, with its parameter annotated or not", () => {
