@@ -5,7 +5,8 @@
 import type * as DecisionModel from "effect/ai/DecisionModel"
 import * as Effect from "effect/Effect"
 import { currentFrame } from "../internal/frame.ts"
-import { type About, bodyOf, Call, type Journaling, loadJournaling, made, refused, traceable } from "./ModelCall.ts"
+import { bodyOf, type Journaling, loadJournaling } from "./BodyModel.ts"
+import { type About, Call, made, refused, traceable } from "./ModelCall.ts"
 
 type Model = DecisionModel.DecisionModel
 

@@ -6,9 +6,7 @@
  * C1  A call that the budget does not allow is not made.
  * C2  Every call that is made is told once, however it ends: answered, failed, interrupted or left in the middle.
  * C3  A model is wrapped once, however often it is met.
- * C4  Outside of steps, a call is a place of the body: where results are recorded it is made once, and what it came to is
- *     recorded with its event; tools that it calls are steps.
- * C5  Of what is said to a model and what it says, only streamed text is told; no prompt, no key.
+ * C4  Of what is said to a model and what it says, only streamed text is told; no prompt, no key.
  */
 import type * as DecisionModel from "effect/ai/DecisionModel"
 import type * as LanguageModel from "effect/ai/LanguageModel"
@@ -25,9 +23,8 @@ import type { BudgetExceeded } from "../Budget.ts"
 import { type Fields, Tag } from "../internal/eventLog.ts"
 import { describe, mainError } from "../internal/execution.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
-import type { ModelAnswers, ModelPlace } from "../internal/journal.ts"
+import { CurrentRecording, type Recording } from "./ModelRecording.ts"
 import { type Outcome, type Request, traced } from "./ModelSpan.ts"
-import { withSteps } from "./ModelTools.ts"
 import { type CallOptions, generate, type Method, stream, wrap } from "./ModelWrapper.ts"
 import { costUsd, noTokens, type Price, type Tokens, tokensOf, tokensOfDecision } from "./Price.ts"
 import { TextDeltas } from "./TextDeltas.ts"
@@ -73,54 +70,6 @@ export const standIns = new WeakMap<
 
 /** The call that an effect runs in. */
 const CurrentCall = Context.Reference<Call | undefined>("effect-baton/services/ModelCall", {
-  defaultValue: () => undefined
-})
-
-/** A call that is being recorded, with all its tries: the event of the last one tells what it came to. */
-export class Recording {
-  readonly place: ModelPlace
-  private readonly answers: ModelAnswers
-  private held: Fields<"ModelCalled"> | undefined = undefined
-  private tries = 0
-  private deltas = 0
-  private answer: { readonly json: unknown } | undefined = undefined
-
-  constructor(place: ModelPlace, answers: ModelAnswers) {
-    this.place = place
-    this.answers = answers
-  }
-
-  /** A try ended. */
-  tried(fields: Fields<"ModelCalled">, deltas: number): void {
-    this.release()
-    this.held = fields
-    this.deltas += deltas
-    if (this.answer !== undefined) Effect.runFork(this.end(this.answer.json))
-  }
-
-  /** What was held back was not the last try, or came to nothing that is recorded. */
-  release(): void {
-    if (this.held === undefined) return
-    const { frame } = this.place
-    frame.execution.append(Tag.ModelCalled, frame, this.held)
-    this.held = undefined
-    this.tries++
-  }
-
-  /** The call ended; ends when that is on disk. */
-  end(json: unknown): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const { deltas, held: fields, place, tries } = this
-      this.answer = { json }
-      if (fields === undefined) return Effect.void
-      this.held = undefined
-      return this.answers.modelEnded({ place, fields, answer: json, tries, deltas })
-    })
-  }
-}
-
-/** The recorded call that an effect runs in. */
-export const CurrentRecording = Context.Reference<Recording | undefined>("effect-baton/services/ModelCall/Recording", {
   defaultValue: () => undefined
 })
 
@@ -298,6 +247,12 @@ export const nameModel = <M extends LanguageModel.LanguageModel>(model: M, about
 /** The wrapped models, and what they wrap. */
 const originals = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
 
+/** Says that a wrapper around a wrapped model is one of the same. */
+export const wraps = (outer: LanguageModel.LanguageModel, inner: LanguageModel.LanguageModel): void => {
+  const original = originals.get(inner)!
+  originals.set(outer, original === inner ? outer : original)
+}
+
 /** Says that a model passes its calls on to wrapped ones, and so needs no wrapping itself. */
 export const passesOn = (model: LanguageModel.LanguageModel): LanguageModel.LanguageModel => {
   if (!originals.has(model)) originals.set(model, model)
@@ -334,77 +289,11 @@ const defined = (about: About): About =>
 const wrapped = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
 
 /** The model, wrapped unless it is (C3). */
-const instrument = (model: LanguageModel.LanguageModel, about: About = {}): LanguageModel.LanguageModel => {
+export const instrument = (model: LanguageModel.LanguageModel, about: About = {}): LanguageModel.LanguageModel => {
   if (originals.has(model)) return model
   let known = wrapped.get(model)
   if (known === undefined) wrapped.set(model, (known = withAbout(model, about)))
   return known
-}
-
-// -----------------------------------------------------------------------------
-// Models as bodies see them
-// -----------------------------------------------------------------------------
-
-/** What records calls; loaded where it is needed, since it loads `effect/ai`. */
-export type Journaling = typeof import("./ModelJournal.ts") & typeof import("./DecisionJournal.ts")
-
-let journaling: Journaling | undefined
-
-/** Loads what records calls: a replay that waits for it would let others go first. */
-export const loadJournaling: Effect.Effect<Journaling> = Effect.suspend(() =>
-  journaling === undefined
-    ? Effect.map(
-        Effect.promise(() => Promise.all([import("./ModelJournal.ts"), import("./DecisionJournal.ts")])),
-        ([models, decisions]) => (journaling = { ...models, ...decisions })
-      )
-    : Effect.succeed(journaling)
-)
-
-const bodyModels = new WeakMap<LanguageModel.LanguageModel, LanguageModel.LanguageModel>()
-
-/**
- * The model as bodies see it: the outermost wrapper, around limits and retries, so that what is recorded is what a call
- * came to in the end.
- */
-export const inBodies = (model: LanguageModel.LanguageModel, about: About = {}): LanguageModel.LanguageModel => {
-  let known = bodyModels.get(model)
-  if (known === undefined) {
-    const inner = instrument(model, about)
-    known = bodyModels.get(inner) ?? forBodies(inner)
-    bodyModels.set(model, known).set(inner, known).set(known, known)
-  }
-  return known
-}
-
-const forBodies = (model: LanguageModel.LanguageModel): LanguageModel.LanguageModel => {
-  const bodyModel = wrap(model, {
-    generate: (method, options) =>
-      Effect.withFiber<any, any, any>((fiber) => {
-        const frame = bodyOf(fiber)
-        if (frame === undefined) return generate(model, method, options)
-        if (!frame.execution.isRecording) return generate(model, method, withSteps(options))
-        if (journaling !== undefined) return generate(journaling.recorded(model), method, options)
-        return Effect.flatMap(loadJournaling, ({ recorded }) => generate(recorded(model), method, options))
-      }),
-    stream: (options) =>
-      Stream.unwrap(
-        Effect.withFiber<Stream.Stream<any, any, any>, any, any>((fiber) => {
-          const frame = bodyOf(fiber)
-          if (frame === undefined) return Effect.succeed(stream(model, options))
-          if (!frame.execution.isRecording) return Effect.succeed(stream(model, withSteps(options)))
-          return Effect.map(loadJournaling, ({ recorded }) => stream(recorded(model), options))
-        })
-      )
-  })
-  const original = originals.get(model)!
-  originals.set(bodyModel, original === model ? bodyModel : original)
-  return bodyModel
-}
-
-/** The place in a body where a call is made, outside of steps and of other calls. */
-export const bodyOf = (fiber: Fiber.Fiber<any, any>): Frame | undefined => {
-  const frame = currentFrame(fiber)
-  return frame === undefined || frame.inStep || fiber.getRef(CurrentRecording) !== undefined ? undefined : frame
 }
 
 /** What keeps a call from being made: the budget, or the end of what it belongs to. */

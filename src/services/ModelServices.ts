@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { ExecutionImpl } from "../internal/execution.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
+import { inBodies } from "./BodyModel.ts"
 import { instrumentDecisions } from "./DecisionCall.ts"
-import { type About, Call, inBodies, keys, type Part, type Registry, standIns, withAbout } from "./ModelCall.ts"
+import { type About, Call, keys, type Part, type Registry, standIns, withAbout } from "./ModelCall.ts"
 
 const registries = new WeakMap<Registry, Registry>()
 

@@ -6,7 +6,8 @@ import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { currentFrame } from "../internal/frame.ts"
-import { inBodies, keys } from "./ModelCall.ts"
+import { inBodies } from "./BodyModel.ts"
+import { keys } from "./ModelCall.ts"
 
 /** How `effect` calls what an effect does when it is run; a service's key is the effect that gives the service. */
 const evaluate = "~effect/Effect/evaluate"

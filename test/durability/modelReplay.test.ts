@@ -6,7 +6,7 @@ import { AiError, Chat, Decision, DecisionModel, LanguageModel, Tool, Toolkit } 
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
 import { layerSqlite } from "../../src/engines/durable/layer.ts"
-import { loadJournaling } from "../../src/services/ModelCall.ts"
+import { loadJournaling } from "../../src/services/BodyModel.ts"
 import { type Answer, delta, type Flow, failsWith, finish, says, script } from "../support/models.ts"
 
 const say = (prompt: string) => Effect.map(LanguageModel.generateText({ prompt }), ({ text }) => text)

@@ -6,7 +6,7 @@ import { LanguageModel } from "effect/ai"
 import { Models } from "effect-baton"
 import { live, temporaryFile } from "../../../../src/engines/durable/crash.ts"
 import { Durable } from "../../../../src/engines/durable/layer.ts"
-import { loadJournaling } from "../../../../src/services/ModelCall.ts"
+import { loadJournaling } from "../../../../src/services/BodyModel.ts"
 import { tables } from "../tables.ts"
 import { calls, model } from "./calls.ts"
 
