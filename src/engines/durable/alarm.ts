@@ -9,6 +9,9 @@ import type { DurableEngine } from "./engine.ts"
 import { atOnce } from "./rows.ts"
 import { realSleep } from "./writer.ts"
 
+/** How late, in milliseconds, a timer may be before it is not waited for. */
+const grace = 1000
+
 export class Alarm {
   private readonly engine: DurableEngine
   private sleeper: Fiber.Fiber<unknown, unknown> | undefined = undefined
@@ -33,6 +36,14 @@ export class Alarm {
         })
       )
     )
+  }
+
+  /** Rings if it is late: a machine that was suspended, or whose clock was set, does not wake sleepers in time. */
+  check(): void {
+    const { at } = this
+    if (at + grace > this.engine.now()) return
+    this.at = Number.POSITIVE_INFINITY
+    this.set(at)
   }
 
   stop(): void {

@@ -39,7 +39,7 @@ export class Answers {
 
   /** Takes an answer: whoever writes first decides, in whichever process (D8). */
   answer(id: string, requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
-    return this.engine.parking.pinned(id, this.takeAnswer(id, requestId, said))
+    return this.engine.whole(this.engine.parking.pinned(id, this.takeAnswer(id, requestId, said)))
   }
 
   private takeAnswer(id: string, requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
@@ -161,9 +161,7 @@ export class Answers {
   look(execution: ExecutionImpl): Effect.Effect<void> {
     return Effect.andThen(
       this.refresh(execution),
-      Effect.suspend(() =>
-        execution.outcome === abandoned ? Effect.asVoid(this.engine.recovery.activate(execution.id)) : Effect.void
-      )
+      Effect.suspend(() => (execution.outcome === abandoned ? this.bringBack(execution.id) : Effect.void))
     )
   }
 

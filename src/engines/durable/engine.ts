@@ -135,13 +135,28 @@ export class DurableEngine implements Host, JournalHost {
     return `${this.name}-${(++this.epochs).toString(36)}`
   }
 
-  fork(effect: Effect.Effect<unknown>): Fiber.Fiber<unknown, unknown> {
-    const logged = Effect.catchCause(patient(effect), (cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("The durable engine met an error", cause)
-    )
-    const fiber = Effect.runForkWith(this.context)(logged)
+  /** Runs something in a fiber of the engine's own, which a shutdown ends. */
+  run<A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    const fiber = Effect.runForkWith(this.context)(effect)
     this.adopt(fiber)
     return fiber
+  }
+
+  /** What must not stop in the middle: whoever waits for it may be interrupted, it goes on. */
+  whole<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() =>
+      // After a crash nobody is told anything.
+      Effect.flatMap(Fiber.await(this.run(effect)), (exit) => (this.writer.crashed ? Effect.never : exit))
+    )
+  }
+
+  /** The same for what nobody waits for: its errors are logged. */
+  fork(effect: Effect.Effect<unknown>): Fiber.Fiber<unknown, unknown> {
+    return this.run(
+      Effect.catchCause(patient(effect), (cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("The durable engine met an error", cause)
+      )
+    )
   }
 
   start(): ExecutionImpl {
@@ -207,6 +222,7 @@ export class DurableEngine implements Host, JournalHost {
   }
 
   written(journal: DurableJournal): void {
+    this.parking.written(journal)
     this.watchers.notify(journal.id)
   }
 
@@ -241,7 +257,11 @@ export class DurableEngine implements Host, JournalHost {
     return Effect.suspend(() => {
       this.isDraining = true
       this.alarm.stop()
-      const busy = () => [...this.residents.values()].some((execution) => execution.journal!.inFlight > 0)
+      // What is on its way into the memory arrives first, so that it leaves again in order.
+      const busy = () =>
+        !this.writer.crashed &&
+        (this.recovery.loading.size > 0 ||
+          [...this.residents.values()].some((execution) => execution.journal!.inFlight > 0))
       const turns = Math.ceil(this.graceMillis / 10)
       const settle = (left: number): Effect.Effect<void> =>
         Effect.suspend(() => (left > 0 && busy() ? Effect.andThen(realSleep(10), settle(left - 1)) : Effect.void))

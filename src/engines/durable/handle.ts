@@ -356,9 +356,11 @@ export class DurableHandle implements Execution<any, any> {
     return Effect.suspend(() => {
       if (this.resident === undefined) return Effect.flatMap(this.stored, (exit) => exit)
       return Effect.flatMap(
-        Effect.callback<Exit.Exit<any, any> | undefined>((resume) =>
-          Effect.sync(this.engine.watchers.watchExit(this.id, (exit) => resume(Effect.succeed(exit))))
-        ),
+        Effect.callback<Exit.Exit<any, any> | undefined>((resume) => {
+          // It may leave between the look above and this.
+          if (this.resident === undefined) return resume(Effect.undefined)
+          return Effect.sync(this.engine.watchers.watchExit(this.id, (exit) => resume(Effect.succeed(exit))))
+        }),
         // Nothing: it left this process, or its memory, and goes on without.
         (exit) => (exit === undefined ? this.result : exit)
       )

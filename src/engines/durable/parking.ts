@@ -13,6 +13,8 @@ export class Parking {
   private readonly engine: DurableEngine
   /** Executions that only wait, and since when. */
   readonly idle = new Map<ExecutionImpl, number>()
+  /** Those that left and whose rows do not say so yet. */
+  private readonly leaving = new Map<string, DurableJournal>()
   private readonly pins = new Map<string, number>()
 
   constructor(engine: DurableEngine) {
@@ -32,6 +34,7 @@ export class Parking {
     })
   }
 
+  /** Lets an execution go once it has only waited for long enough. */
   watchIdle(execution: ExecutionImpl): void {
     if (execution.outcome !== undefined || this.idle.has(execution)) return
     this.idle.set(execution, this.engine.now())
@@ -87,9 +90,21 @@ export class Parking {
   leave(execution: ExecutionImpl, wakeAt: number | null): void {
     const journal = execution.journal as DurableJournal
     journal.write("parked", [wakeAt, JSON.stringify(execution.used), execution.id, journal.epoch])
+    this.leaving.set(execution.id, journal)
     this.drop(execution)
   }
 
+  /** Whether it has just left, in order, though its row may still say that it is in the memory. */
+  isLeaving(id: string): boolean {
+    return this.leaving.has(id)
+  }
+
+  /** Something of an execution is on disk. */
+  written(journal: DurableJournal): void {
+    if (journal.isClosed && journal.isIdle && this.leaving.get(journal.id) === journal) this.leaving.delete(journal.id)
+  }
+
+  /** From here on the execution is not in the memory; nothing more is written of it. */
   drop(execution: ExecutionImpl): void {
     const journal = execution.journal as DurableJournal
     if (this.engine.residents.get(execution.id) === execution) this.engine.residents.delete(execution.id)
@@ -105,6 +120,7 @@ export class Parking {
     const turn = Effect.sync(() => {
       const now = this.engine.now()
       for (const [execution, since] of this.idle) if (now - since >= this.engine.idleMillis) this.park(execution)
+      this.engine.alarm.check()
     })
     const pause = Math.min(1000, Math.max(10, this.engine.idleMillis / 4))
     return Effect.forever(Effect.andThen(realSleep(pause), turn))

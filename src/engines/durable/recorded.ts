@@ -203,8 +203,9 @@ export class Recorded {
     this.requests.delete(path)
   }
 
-  /** Whether there is a request that was open and that the body has not come to again. */
+  /** Whether there is a request that was open, or a sleep that went on, that the body has not come to again. */
   get isBehind(): boolean {
+    for (const { state } of this.timers.values()) if (state === "pending") return true
     for (const { row, settled } of this.requests.values()) {
       if (settled === undefined && !row.path.startsWith("handle/")) return true
     }
@@ -216,8 +217,11 @@ export class Recorded {
     return this.timers.size
   }
 
+  /** The body comes to a sleep. */
   timer(path: string): TimerRow | undefined {
-    return this.timers.get(path)
+    const timer = this.timers.get(path)
+    this.timers.delete(path)
+    return timer
   }
 
   /** The id of the child that was started there. */

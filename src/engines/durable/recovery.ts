@@ -1,9 +1,10 @@
 /**
  * How an execution comes into the memory of this process: its rows are read, its body runs over them again.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import type { Execution } from "../../Execution.ts"
 import * as attempts from "../../internal/attempts.ts"
 import * as cancelling from "../../internal/cancelling.ts"
@@ -23,8 +24,9 @@ import { DurableJournal } from "./journal.ts"
 import { fromStored } from "./options.ts"
 import type { Registration } from "./registry.ts"
 import { detached } from "./requests.ts"
-import { pauseWanted, type RunRow, resident } from "./rows.ts"
+import { atOnce, pauseWanted, type RunRow, resident } from "./rows.ts"
 import { addUsage, progressOf, usageOf } from "./totals.ts"
+import { realSleep } from "./writer.ts"
 
 /** A run that may be due. */
 interface DueRow {
@@ -42,6 +44,8 @@ export class Recovery {
   private readonly engine: DurableEngine
   /** Executions that the code here can not go on with: what is wanted of them waits for code that can. */
   readonly held = new Set<string>()
+  /** How often in a row something could not be taken up. */
+  private readonly failures = new Map<string, number>()
   readonly loading = new Map<string, Array<() => void>>()
 
   private readonly claim: (claim: Claim) => Effect.Effect<boolean>
@@ -75,13 +79,33 @@ export class Recovery {
       if (this.loading.has(id)) return Effect.andThen(this.loaded(id), this.activate(id, parent))
       const waiting: Array<() => void> = []
       this.loading.set(id, waiting)
-      return Effect.ensuring(
-        this.load(id, parent),
-        Effect.sync(() => this.loadEnded(id, waiting))
+      const load = Effect.catchCause(this.load(id, parent), (cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : this.failed(id, cause)
       )
+      // Whoever wants it may be interrupted; what was claimed is taken up all the same.
+      const fiber = this.engine.run(
+        Effect.ensuring(
+          load,
+          Effect.sync(() => this.loadEnded(id, waiting))
+        )
+      )
+      return Effect.map(Fiber.await(fiber), (exit) => (exit._tag === "Success" ? exit.value : undefined))
     })
   }
 
+  /** What could not be taken up is tried again, since its row may say that it is in the memory of this process. */
+  private failed(id: string, cause: Cause.Cause<unknown>): Effect.Effect<undefined> {
+    return Effect.suspend(() => {
+      const tries = (this.failures.get(id) ?? 0) + 1
+      this.failures.set(id, tries)
+      const pause = Math.min(60_000, this.engine.pollMillis * 2 ** tries)
+      const again = Effect.andThen(this.activate(id), this.engine.signals.handleSignals)
+      this.engine.fork(Effect.andThen(realSleep(pause), again))
+      return Effect.as(Effect.logWarning(`${id} could not be taken up; trying again in ${pause} ms`, cause), undefined)
+    })
+  }
+
+  /** Takes up what there is of a workflow that has become known here. */
   recover(workflow: Any): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const now = this.engine.alarm.now
@@ -138,13 +162,20 @@ export class Recovery {
       }
       const events = yield* this.engine.reads.events(id)
       const sequence = events[events.length - 1]?.sequence ?? 0
-      const crashed = row.wake_at !== null && Number(row.wake_at) === resident
+      const left = this.engine.parking.isLeaving(id)
+      const crashed = !left && row.wake_at !== null && Number(row.wake_at) === resident
       const crashes = !crashed ? row.crashes : sequence > row.crash_sequence ? 1 : row.crashes + 1
       const epoch = this.engine.nextEpoch()
       if (!(yield* this.claim({ id, epoch, crashes, sequence, before: row.epoch }))) return undefined
       const history = yield* this.engine.reads.history(row, events)
       const { children, seeds } = history
       if (hasAnswers(history)) yield* loadJournaling
+      if (this.engine.isDraining) {
+        // Too late: whoever comes next goes on with it at once.
+        yield* this.engine.command(`UPDATE baton_runs SET wake_at = ? WHERE id = ? AND epoch = ?`, [atOnce, id, epoch])
+        return undefined
+      }
+      this.failures.delete(id)
       const execution = this.construct(row, registration, epoch, parent)
       const journal = execution.journal as DurableJournal
       if (crashes > this.engine.maxCrashes) {
@@ -171,7 +202,14 @@ export class Recovery {
         this.engine.watchers.notify(id)
         this.engine.answers.takeUp(execution, history.answers, history.requests)
         // One that is taken up by half would be taken for one that goes on.
-      }).pipe(Effect.onError(() => Effect.sync(() => this.engine.parking.drop(execution))))
+      }).pipe(
+        Effect.onError(() =>
+          Effect.sync(() => {
+            for (const child of execution.children ?? []) this.engine.parking.drop(child)
+            this.engine.parking.drop(execution)
+          })
+        )
+      )
       return execution
     })
   }

@@ -190,7 +190,10 @@ export class Signals {
     })
     return Effect.forever(
       Effect.andThen(
-        Effect.catchCause(look, (cause) => Effect.logWarning("Other processes could not be heard", cause)),
+        Effect.catchCause(look, (cause) => {
+          seen = undefined
+          return Effect.logWarning("Other processes could not be heard", cause)
+        }),
         realSleep(this.engine.pollMillis)
       )
     )

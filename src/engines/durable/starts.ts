@@ -103,7 +103,7 @@ export class Starts {
       yield* this.engine.query(`INSERT INTO baton_signals (execution_id, kind) VALUES (?, 'look')`, [run.id])
       return true
     })
-    return Effect.gen({ self: this }, function* () {
+    const begin = Effect.gen({ self: this }, function* () {
       const isNew = yield* this.engine.writer.exposed(orUnavailable(this.engine.sql.withTransaction(write)))
       if (!isNew) return yield* this.join(run, draft, cache)
       const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
@@ -112,6 +112,7 @@ export class Starts {
       yield* this.engine.signals.tellOwner(run.id)
       return handle
     })
+    return this.engine.whole(begin)
   }
 
   private flushed(execution: ExecutionImpl): Effect.Effect<Execution<any, any>> {
@@ -181,12 +182,17 @@ export class Starts {
       const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), parent, journal)
       // Nobody takes it up between its row and its start.
       while (this.engine.recovery.loading.has(run.id)) yield* this.engine.recovery.loaded(run.id)
-      this.engine.recovery.loading.set(run.id, [])
-      return yield* Effect.gen({ self: this }, function* () {
-        const inserted = yield* this.engine.command<{ id: string }>(insertRun, this.toRow(draft, journal))
-        if (inserted.length > 0) return yield* this.flushed(this.create(run, context, parent, epoch, cache))
-        return yield* this.join(run, draft, cache)
-      }).pipe(Effect.ensuring(Effect.sync(() => this.engine.recovery.loadEnded(run.id))))
+      // A row without its start would be nobody's.
+      const begun = yield* this.engine.whole(
+        Effect.suspend(() => {
+          this.engine.recovery.loading.set(run.id, [])
+          return Effect.map(
+            this.engine.command<{ id: string }>(insertRun, this.toRow(draft, journal)),
+            (inserted) => inserted.length > 0 && this.create(run, context, parent, epoch, cache)
+          )
+        }).pipe(Effect.ensuring(Effect.sync(() => this.engine.recovery.loadEnded(run.id))))
+      )
+      return yield* begun === false ? this.join(run, draft, cache) : this.flushed(begun)
     })
   }
 
