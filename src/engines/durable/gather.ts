@@ -6,8 +6,11 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 
-/** Rows or keys of one statement; a few sizes only, so that statements are prepared once. */
-export const sizes = [64, 16, 4, 1]
+/**
+ * Rows or keys of one statement; a few sizes only, so that statements are prepared once. The small ones are what a run alone
+ * writes at a time: one statement needs no transaction around it.
+ */
+export const sizes = [64, 16, 4, 3, 2, 1]
 
 /** How many are done together at most. */
 const limit = sizes[0]
