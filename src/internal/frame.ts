@@ -27,10 +27,14 @@ export const bodyFrame = (fiber: Fiber.Fiber<unknown, unknown>, kind: string, na
 }
 
 /** Keys come from data: what has a meaning in a path must not. */
-const escape = (key: string): string => (special.test(key) ? key.replace(specials, encodeURIComponent) : key)
+const escape = (key: string): string => (special.test(key) ? key.replace(specials, encode) : key)
 
-const special = /[/#%]/
-const specials = /[/#%]/g
+// Databases take no NUL and no half of a surrogate pair.
+const special = /[/#%\0\p{Surrogate}]/u
+const specials = /[/#%\0\p{Surrogate}]/gu
+
+const encode = (character: string): string =>
+  /\p{Surrogate}/u.test(character) ? `%u${character.charCodeAt(0).toString(16)}` : encodeURIComponent(character)
 
 /** The names that were used in a frame. */
 class Uses {

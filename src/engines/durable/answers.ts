@@ -13,7 +13,7 @@ import { gather, inSizes } from "./gather.ts"
 import type { AnswerRow, RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
 import { among } from "./reads.ts"
-import { detached, toAnswer, toResponses } from "./requests.ts"
+import { detached, readable, toAnswer, toResponses } from "./requests.ts"
 import { orUnavailable } from "./unavailable.ts"
 import { valuesOf } from "./writer.ts"
 
@@ -134,7 +134,7 @@ export class Answers {
         request_id: requestId,
         n: before.length + 1,
         execution_id: id,
-        by_whom: by === undefined ? "" : `@${by}`,
+        by_whom: by === undefined ? "" : `@${readable(by)}`,
         said: JSON.stringify(said),
         time
       }

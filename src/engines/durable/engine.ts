@@ -168,8 +168,17 @@ export class DurableEngine implements Host, JournalHost {
     this.fork(Effect.andThen(realSleep(this.pollMillis), this.recovery.activate(journal.id)))
   }
 
+  refused(journal: DurableJournal, reason: string): void {
+    // Nobody waits for what can not be written.
+    this.parking.drop(journal.execution)
+    this.hold(journal, "", "values that the database can store", reason)
+  }
+
   mismatch(journal: DurableJournal, path: string, expected: string, found: string): void {
-    if (journal.isClosed) return
+    if (!journal.isClosed) this.hold(journal, path, expected, found)
+  }
+
+  private hold(journal: DurableJournal, path: string, expected: string, found: string): void {
     const { execution } = journal
     this.recovery.held.add(journal.id)
     const held = JSON.stringify({ path, expected, found })

@@ -177,7 +177,7 @@ export class DurableJournal extends Outbox implements Journal {
   }
 
   private opened(request: Pending): void {
-    const { created_at, expires_at, rules } = toStoredRequest(request)
+    const { created_at, expires_at, message, rules } = toStoredRequest(request)
     this.answered.set(request.id, 0)
     this.write("request", [
       request.id,
@@ -185,7 +185,7 @@ export class DurableJournal extends Outbox implements Journal {
       request.frame.path,
       this.attempt,
       request.kind,
-      request.message,
+      message,
       JSON.stringify(rules),
       this.sequence,
       created_at,

@@ -9,6 +9,8 @@ export interface OutboxHost<Self> {
   readonly writer: Writer
   /** Something of it is on disk. */
   readonly written: (outbox: Self) => void
+  /** The database does not take what is to be written. */
+  readonly refused: (outbox: Self, reason: string) => void
   /** Another owner wrote first. */
   readonly lost: (outbox: Self) => void
 }
@@ -54,6 +56,10 @@ export abstract class Outbox implements Owner {
 
   lost(): void {
     this.host.lost(this)
+  }
+
+  refused(reason: string): void {
+    this.host.refused(this, reason)
   }
 
   /** Nothing is written any more; who waits for the disk is let go, and finds the execution gone. */

@@ -14,12 +14,12 @@ import type { AnswerRow, KnownRequest, RequestRow } from "./history.ts"
 
 /** A request that stands in no body; an input is checked by the JSON Schema it was stored with. */
 export const detached = (row: RequestRow, workflow: string): Pending => {
-  const { jsonSchema, ...rules } = parse(row.rules)
+  const { jsonSchema, message = row.message, ...rules } = parse(row.rules)
   const timeout = row.expires_at === null ? undefined : Duration.millis(Number(row.expires_at) - Number(row.created_at))
   const request =
     row.kind === "Approval"
-      ? new PendingApproval(row.message, timeout === undefined ? rules : { ...rules, timeout })
-      : new PendingInput(row.message, fromJsonSchema(jsonSchema), timeout)
+      ? new PendingApproval(message, timeout === undefined ? rules : { ...rules, timeout })
+      : new PendingInput(message, fromJsonSchema(jsonSchema), timeout)
   const created = Number(row.created_at)
   const execution = { id: row.execution_id, workflow, startedAt: 0, attempt: row.attempt, now: () => created }
   // All that a request reads of its frame.
@@ -39,21 +39,29 @@ const fromJsonSchema = (schema: JsonSchema.JsonSchema): Schema.Codec<any, any> =
   return Result.getOrElse(read, () => Schema.Unknown) as Schema.Codec<any, any>
 }
 
+/** A text as every database takes it. */
+export const readable = (text: string): string => text.replace(/[\0\p{Surrogate}]/gu, "\uFFFD")
+
+/** A message that is not the same as it is readable is kept as JSON. */
+const exact = (message: string) => (readable(message) === message ? undefined : { message })
+
 /** What is stored of a request, besides its place. */
 export const toStoredRequest = (request: Pending) => {
   const shown = request.toRequest()
   return {
     created_at: shown.createdAt.getTime(),
     expires_at: shown.expiresAt === undefined ? null : shown.expiresAt.getTime(),
+    message: readable(request.message),
     rules:
       shown._tag === "Approval"
         ? {
+            ...exact(request.message),
             approvers: shown.approvers,
             requiredApprovals: shown.requiredApprovals,
             reasons: shown.reasons,
             autoApproveOnTimeout: (request as PendingApproval).options.autoApproveOnTimeout
           }
-        : { jsonSchema: shown.jsonSchema }
+        : { ...exact(request.message), jsonSchema: shown.jsonSchema }
   }
 }
 

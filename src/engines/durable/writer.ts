@@ -2,6 +2,7 @@
  * Group commit: what the executions of this process have to write, in the order in which it came up, many at a time. One
  * that is alone waits for nobody; nobody is told before it is on disk.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -34,13 +35,26 @@ export interface Owner {
   readonly epoch: string
   /** Told when so many more of its rows are on disk. */
   readonly written: (rows: number) => void
+  /** Told that the database is there and does not take them. */
+  readonly refused: (reason: string) => void
   /** Told that another owner wrote first. */
   readonly lost: () => void
 }
 
 interface Batch {
   readonly owner: Owner
+  /** How often the database was there and did not take it. */
+  refusals?: number
   readonly rows: Array<Row>
+}
+
+/** How often what is written is refused by a database that is there, five times a second, until it is given up. */
+const maxRefusals = 25
+
+const reasonOf = (exit: Exit.Exit<void, SqlError.SqlError>): string => {
+  const error = exit._tag === "Failure" ? Cause.squash(exit.cause) : undefined
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 /** Where the process dies: before a write, or after it and before anybody is told. */
@@ -219,7 +233,7 @@ export class Writer {
         const foreign = runs.length > 0 && runs[0].epoch !== owner.epoch
         if (foreign) return Effect.succeed("lost" as const)
         const event = batch.rows.find((row) => row.kind === "event")
-        if (event === undefined) return Effect.succeed("again" as const)
+        if (event === undefined) return Effect.succeed("refused" as const)
         return Effect.map(
           this.sql.unsafe<{ epoch: string }>(
             this.text(`SELECT epoch FROM baton_events WHERE execution_id = ? AND sequence = ?`),
@@ -227,7 +241,7 @@ export class Writer {
           ),
           (events) =>
             events.length === 0
-              ? ("again" as const)
+              ? ("refused" as const)
               : events[0].epoch === owner.epoch
                 ? ("written" as const)
                 : ("lost" as const)
@@ -237,6 +251,11 @@ export class Writer {
       Effect.flatMap((verdict) => {
         if (verdict === "written") return Effect.sync(() => owner.written(batch.rows.length))
         if (verdict === "lost") return Effect.sync(() => owner.lost())
+        if (verdict === "refused") {
+          batch.refusals = (batch.refusals ?? 0) + 1
+          // A database that comes back may take it a little later.
+          if (batch.refusals >= maxRefusals) return Effect.sync(() => owner.refused(reasonOf(exit)))
+        }
         return Effect.logWarning(`The journal of ${owner.id} could not be written; trying again`, exit).pipe(
           Effect.andThen(realSleep(200)),
           Effect.andThen(Effect.suspend(() => (this.crashed ? Effect.void : this.commit([batch]))))
