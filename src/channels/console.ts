@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import * as Terminal from "effect/Terminal"
 import type { AnswerError, ApprovalRequest, HumanRequest } from "../HumanRequest.ts"
+import { StaysOpen } from "../internal/delivery.ts"
 import * as HumanChannel from "../services/HumanChannel.ts"
 import { shapeOf, takesText, toValue } from "./shape.ts"
 
@@ -145,8 +146,10 @@ export const makeConsole = (
         const untilAnswered: Effect.Effect<Next, unknown> = Effect.flatMap(tryOnce, (next) =>
           next === "again" ? untilAnswered : Effect.succeed(next)
         )
-        const withdrawn = Effect.suspend(() =>
-          isAnswered ? Effect.void : terminal.display(`\n  No longer open: ${title(request)}\n`)
+        const withdrawn = Effect.flatMap(StaysOpen, (staysOpen) =>
+          isAnswered
+            ? Effect.void
+            : terminal.display(`\n  ${staysOpen() ? "This stays open" : "No longer open"}: ${title(request)}\n`)
         )
         return Effect.flatMap(Clock.currentTimeMillis, (now) => terminal.display(header(request, now))).pipe(
           Effect.andThen(untilAnswered),

@@ -120,10 +120,10 @@ export class EngineShutdown extends Schema.TaggedError<EngineShutdown>("effect-b
  */
 export class EngineUnavailable extends Schema.TaggedError<EngineUnavailable>("effect-baton/Engine/EngineUnavailable")(
   "EngineUnavailable",
-  { reason: Schema.String, isRetryable: Schema.Boolean }
+  { reason: Schema.String, isRetryable: Schema.Boolean, next: Schema.optionalKey(Schema.String) }
 ) {
   override get message(): string {
-    const next = this.isRetryable ? "try again when it is back" : "see the log of the database"
+    const next = this.next ?? (this.isRetryable ? "try again when it is back" : "see the log of the database")
     return `The engine's database can not be used: ${this.reason}; ${next}`
   }
 }

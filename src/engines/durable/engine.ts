@@ -26,7 +26,8 @@ import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { Execution } from "../../Execution.ts"
-import type { ExecutionImpl } from "../../internal/execution.ts"
+import { StaysOpen } from "../../internal/delivery.ts"
+import { abandoned, type ExecutionImpl } from "../../internal/execution.ts"
 import type { Frame } from "../../internal/frame.ts"
 import type { Host } from "../../internal/host.ts"
 import type { Pending } from "../../internal/request.ts"
@@ -219,9 +220,14 @@ export class DurableEngine implements Host, JournalHost {
     const fiber = execution.fork(
       Effect.catchCause(Effect.andThen(Effect.yieldNow, deliver), (cause) =>
         Effect.logWarning(`The human channel failed to deliver "${id}"; the request stays open`, cause)
-      )
+      ).pipe(Effect.provideService(StaysOpen, () => execution.outcome === abandoned))
     )
-    request.stopDelivery = () => fiber.interruptUnsafe()
+    const stop = () => fiber.interruptUnsafe()
+    request.stopDelivery = stop
+    // Whoever is being asked right now keeps the execution in the memory; a message that was sent does not.
+    fiber.addObserver(() => {
+      if (request.stopDelivery === stop) request.stopDelivery = undefined
+    })
   }
 
   readonly adopt = (fiber: Fiber.Fiber<unknown, unknown>): void => {

@@ -5,8 +5,10 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as SqlClient from "effect/sql/SqlClient"
+import type * as SqlError from "effect/sql/SqlError"
 import type { RunImpl } from "../../internal/run.ts"
 import { Engine } from "../../services/Engine.ts"
 import { type Filter, type RunRecord, RunStore } from "../../services/RunStore.ts"
@@ -15,7 +17,7 @@ import * as NodeSqlite from "../../stores/NodeSqlite.ts"
 import * as SqlRunStore from "../../stores/SqlRunStore.ts"
 import { DurableEngine, type Settings } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
-import { own } from "./ownerFile.ts"
+import { cannotOpen, own } from "./ownerFile.ts"
 import { type Placement, type SharingOptions, sharding, shared, single } from "./placement.ts"
 import { prune } from "./pruning.ts"
 import { realSleep } from "./writer.ts"
@@ -108,9 +110,15 @@ export const layerShared = (
     )
   )
 
+const isOpening = ({ reason }: SqlError.SqlError): boolean =>
+  reason._tag === "ConnectionError" && reason.operation === "connect" && Predicate.hasProperty(reason.cause, "errcode")
+
 /** The durable engine on a SQLite file. */
 export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<Engine | RunStore | Durable> => {
-  const engine = Layer.provide(layer(config), Layer.orDie(NodeSqlite.layer(config)))
+  const sql = Layer.catchTag(NodeSqlite.layer(config), "SqlError", (error) =>
+    Layer.effectContext(Effect.die(isOpening(error) ? cannotOpen(config.filename, "SQLITE_CANTOPEN") : error))
+  )
+  const engine = Layer.provide(layer(config), sql)
   const isAlone = config.runs === false || config.filename === ":memory:"
   return isAlone ? engine : Layer.provide(engine, Layer.effectDiscard(own(config.filename)))
 }

@@ -49,6 +49,8 @@ export class Parking {
     // What people said may be for a request that its replay has yet to come to (D6).
     if (this.engine.answers.reopening.has(execution) || journal.recorded.isBehind) return false
     if (this.pins.has(execution.id)) return false
+    // A person is being asked right now.
+    if (people.list(execution).some(({ stopDelivery }) => stopDelivery !== undefined)) return false
     // Somebody outside waits for an answer.
     if (execution.holds > (execution.paused ? 1 : 0)) return false
     for (const child of execution.children ?? []) if (!this.canLeave(child)) return false
