@@ -316,7 +316,7 @@ const expire = (execution: ExecutionImpl, timer: AttemptTimer): void => {
     )
   } else {
     execution.timedOut = afterMillis
-    execution.fiber?.interruptUnsafe()
+    if (execution.journal?.catchesUp() !== true) execution.fiber?.interruptUnsafe()
   }
 }
 

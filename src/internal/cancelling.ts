@@ -16,6 +16,8 @@ import { ask } from "./hooks.ts"
 /** The answer that callers who cancel at the same moment share. */
 export type Decision = Deferred.Deferred<CancelResult>
 
+const parentCancelled = "its parent was cancelled"
+
 const defaultGrace = Duration.seconds(30)
 
 /** Answers once the execution has settled; at once to who runs inside of it, and would wait for itself. */
@@ -75,7 +77,7 @@ export const accept = (execution: ExecutionImpl, reason: string | undefined): vo
   for (let i = 0; i < tree.length; i++) {
     for (const child of tree[i].children ?? []) tree.push(child)
   }
-  const marked = tree.filter((each) => mark(each, each === execution ? reason : `its parent was cancelled`))
+  const marked = tree.filter((each) => mark(each, each === execution ? reason : parentCancelled))
   for (let i = marked.length - 1; i >= 0; i--) stop(marked[i])
 }
 
@@ -93,7 +95,11 @@ const mark = (execution: ExecutionImpl, reason: string | undefined): boolean => 
 }
 
 /** Goes on with a cancel that was accepted before the process ended. */
-export const goOn = (execution: ExecutionImpl): void => stop(execution)
+export const goOn = (execution: ExecutionImpl): void => {
+  // Some may have come up since.
+  cancelChildren(execution, parentCancelled)
+  stop(execution)
+}
 
 const stop = (execution: ExecutionImpl): void => {
   if (execution.outcome !== undefined) return
@@ -103,6 +109,7 @@ const stop = (execution: ExecutionImpl): void => {
   }
   const fiber = execution.fiber
   if (fiber === undefined) return finish(execution)
+  if (execution.journal?.catchesUp() === true) return
   const { graceful = false, gracefulTimeout = defaultGrace } = execution.options.cancel ?? {}
   const leave = () => {
     if (execution.outcome !== undefined) return

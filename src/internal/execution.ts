@@ -509,7 +509,8 @@ export class ExecutionImpl implements Execution<any, any> {
   /** Starts another run as a child of this one. */
   startChild(frame: Frame, run: RunImpl, key: string | undefined): Effect.Effect<Execution<any, any>> {
     return Effect.withFiber((fiber) => {
-      if (!this.isLive(frame) || this.cancelled !== undefined) return Effect.interrupt
+      const ends = this.cancelled !== undefined && this.journal?.catchesUp() !== true
+      if (ends || !this.isLive(frame)) return Effect.interrupt
       const child = frame.enter(run.workflow.name, key, 0)
       if (child === undefined) return duplicate("child", frame, run.workflow.name, key)
       if (this.journal !== undefined) return this.journal.startChild(this, fiber, child, run)

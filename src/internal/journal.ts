@@ -75,6 +75,11 @@ export interface ModelAnswers {
 export interface Journal extends ModelAnswers {
   /** When the execution started, in epoch milliseconds. */
   readonly startedAt: number
+  /**
+   * Whether the body is replayed and has yet to get to where it was: then it is interrupted there, and not by who asks,
+   * so that it undoes all that it did.
+   */
+  readonly catchesUp: () => boolean
   /** Writes an event down, unless a replay repeats it. */
   readonly append: (tag: number, offsetMillis: number, frame: Frame | undefined, fields: unknown) => void
   /** Ends when everything that was written down so far is on disk. */

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Event } from "../Event.ts"
@@ -49,6 +50,8 @@ export interface Options<Output, Error, R> {
   readonly again?: number | undefined
   /** Whether events must come in the same order; else the same events in each place. Default: `true`. */
   readonly ordered?: boolean | undefined
+  /** The URL of a PostgreSQL database to run on; what it did stays there. Default: a SQLite file of its own for each run. */
+  readonly url?: string | undefined
 }
 
 /** What was found. */
@@ -70,8 +73,6 @@ interface Outcome {
   readonly writes: number
   readonly crashes: number
 }
-
-const id = "crash-harness"
 
 /** An event without what differs from run to run. */
 const normal = (event: Event): string => {
@@ -101,18 +102,18 @@ const difference = (expected: string, actual: string): readonly [expected: strin
 }
 
 /**
- * Runs a workflow on SQLite, crashes it before and after every write, lets a new engine go on, and compares outcome,
+ * Runs a workflow on SQLite or PostgreSQL, crashes it before and after every write, lets a new engine go on, and compares outcome,
  * events and steps with a run that nobody disturbed.
  *
  * **Details**
  *
  * The crash is as a process dies: nothing more is written, nobody is told anything, and another engine opens the same
- * file. A step whose end is recorded must not run again; events must come in the same order, without a gap. Fails with
+ * database. A step whose end is recorded must not run again; events must come in the same order, without a gap. Fails with
  * `CrashMismatch` that says where the crash was, what was expected and what was found.
  *
  * **Gotchas**
  *
- * It takes as many runs as two times the writes of one, each in a database of its own. Time is the clock's: use short
+ * It takes as many runs as two times the writes of one. Time is the clock's: use short
  * delays and a live clock. Bodies have to be deterministic between their steps, as everywhere where runs are durable.
  *
  * **Example** (A workflow that survives every crash)
@@ -173,6 +174,14 @@ const toShown = (exit: Exit.Exit<unknown, unknown>): unknown =>
     ? { success: exit.value }
     : { failure: exit.cause.reasons.map((reason) => ("error" in reason ? reason.error : String(reason))) }
 
+const makeLayer = (url: string | undefined, filename: string) =>
+  Effect.promise(async () => {
+    if (url === undefined)
+      return (await import("../engines/durable/layer.ts")).layerSqlite({ filename, idle: "1 hour" })
+    const { layerPostgres } = await import("../engines/durable/postgres.ts")
+    return layerPostgres({ url, idle: "1 hour", pollInterval: "20 millis", maxConnections: 5 })
+  })
+
 /** One run from its start to its end, over as many engines as there are crashes. */
 const life = <Input, Output, Error, R, R2>(
   workflow: Workflow<Input, Output, Error, R>,
@@ -182,8 +191,10 @@ const life = <Input, Output, Error, R, R2>(
 ): Effect.Effect<Outcome, never, Exclude<R | R2, Engine>> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { live, temporaryFile } = yield* Effect.promise(() => import("../engines/durable/crash.ts"))
-      const filename = yield* temporaryFile
+      const { liveOn, temporaryFile } = yield* Effect.promise(() => import("../engines/durable/crash.ts"))
+      const layer = yield* makeLayer(options.url, yield* temporaryFile)
+      // It reads like one that was made up, and those are not compared.
+      const id = `run_crash${(yield* Effect.replicateEffect(Random.nextIntBetween(0, 9), 20)).join("")}`
       const recorded = new Set<string>()
       const repeated: Array<string> = []
       let crashes = 0
@@ -206,7 +217,7 @@ const life = <Input, Output, Error, R, R2>(
         const strike = strikes[n]
         const fault =
           strike === undefined ? undefined : (write: number) => (write === strike.write ? strike.where : undefined)
-        const { crashed, completed, result, writes } = yield* live(filename, { idle: "1 hour" }, fault, once)
+        const { crashed, completed, result, writes } = yield* liveOn(layer, fault, once, id)
         if (result !== undefined && !crashed) return { ...result, repeated, writes, crashes }
         if (crashed) crashes++
         for (const place of completed) recorded.add(place)

@@ -41,9 +41,18 @@ export const live = <A, E, R>(
   fault: ((n: number) => Strike) | undefined,
   program: Effect.Effect<A, E, R>
 ): Effect.Effect<Life<A>, E, Exclude<R, Engine | Durable>> =>
+  liveOn(layerSqlite({ filename, ...settings }), fault, program)
+
+/** The same on an engine of any database; of one that has other runs too, only those under a root count. */
+export const liveOn = <A, E, R>(
+  layer: Layer.Layer<Engine | Durable>,
+  fault: ((n: number) => Strike) | undefined,
+  program: Effect.Effect<A, E, R>,
+  rootId?: string
+): Effect.Effect<Life<A>, E, Exclude<R, Engine | Durable>> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const context = yield* Layer.build(layerSqlite({ filename, ...settings }))
+      const context = yield* Layer.build(Layer.fresh(layer))
       const engine = Context.get(context, Durable)
       const crash = yield* Deferred.make<void>()
       engine.writer.fault = fault
@@ -57,7 +66,9 @@ export const live = <A, E, R>(
       )
       const rows = yield* engine.query<{ place: string }>(
         `SELECT r.workflow || ':' || e.path || '@' || e.attempt AS place
-         FROM baton_events e JOIN baton_runs r ON r.id = e.execution_id WHERE e.tag = 'StepCompleted'`
+         FROM baton_events e JOIN baton_runs r ON r.id = e.execution_id
+         WHERE e.tag = 'StepCompleted' AND ${rootId === undefined ? "1 = 1" : "r.root_id = ?"}`,
+        rootId === undefined ? [] : [rootId]
       )
       const { crashed, writes } = engine.writer
       return { result, crashed, writes, completed: rows.map((row) => row.place) }

@@ -175,6 +175,10 @@ export class DurableEngine implements Host, JournalHost {
     this.hold(journal, "", "values that the database can store", reason)
   }
 
+  interruptThere(journal: DurableJournal): void {
+    this.recovery.interruptThere(journal)
+  }
+
   mismatch(journal: DurableJournal, path: string, expected: string, found: string): void {
     if (!journal.isClosed) this.hold(journal, path, expected, found)
   }

@@ -48,6 +48,8 @@ export interface JournalHost extends OutboxHost<DurableJournal> {
   readonly reopened: (execution: ExecutionImpl) => void
   /** The execution has settled, and that is on disk. */
   readonly settled: (journal: DurableJournal, exit: Exit.Exit<any, any>) => void
+  /** The body goes only as far as it went before, and is interrupted there. */
+  readonly interruptThere: (journal: DurableJournal) => void
   /** The journal is not that of this body. */
   readonly mismatch: (journal: DurableJournal, path: string, expected: string, found: string) => void
 }
@@ -63,7 +65,11 @@ export class DurableJournal extends Outbox implements Journal {
   rootId: string
   /** The body goes only as far as it went before, until it is interrupted there. */
   isFrozen = false
+  /** It has been there, whatever is left of what it was to do again. */
+  hasCaughtUp = false
   inFlight = 0
+  /** What the body waits for that is only read: it does not stand still meanwhile. */
+  lookups = 0
   /** Counts what the body does; stands still when the body waits. */
   activity = 0
   readonly recorded = new Recorded(
@@ -98,6 +104,15 @@ export class DurableJournal extends Outbox implements Journal {
     this.host = host
     this.startedAt = startedAt
     this.rootId = id
+  }
+
+  catchesUp(): boolean {
+    if (!this.isFrozen) {
+      if (this.hasCaughtUp || !this.recorded.isAhead) return false
+      this.isFrozen = true
+      this.host.interruptThere(this)
+    }
+    return true
   }
 
   get frozen(): boolean {
@@ -499,7 +514,13 @@ export class DurableJournal extends Outbox implements Journal {
     const doubt =
       known === undefined && !isNew ? undefined : isNew && this.frozen ? this.stall : this.follow(fiber, frame)
     const wait = isNew ? doubt : undefined
-    const start = Effect.suspend(() => this.host.startChild(parent, fiber, frame, run, earlier))
+    const start = Effect.suspend(() => {
+      this.lookups++
+      return Effect.ensuring(
+        this.host.startChild(parent, fiber, frame, run, earlier),
+        Effect.sync(() => this.lookups--)
+      )
+    })
     if (wait === undefined) return start
     const leave = Effect.sync(() => frame.parent?.leave(frame))
     return Effect.andThen(

@@ -75,14 +75,16 @@ export class Recorded {
         const { requestId } = parse(event.fields)
         answered.set(requestId, (answered.get(requestId) ?? 0) + 1)
       }
+      if (tag === "ChildStarted") {
+        const { childId } = parse(event.fields)
+        if (of === attempt) this.children.set(path, childId)
+        // The attempt after this one uses it too.
+        if (resumes && completed.has(childId)) this.earlierChildren.set(path, childId)
+      }
       if (of !== attempt) {
         if (!resumes) continue
         if (result !== null && tag === "StepCompleted") this.earlier.set(path, parse(result))
         if (result !== null && tag === "ModelCalled") this.keepEarlier(parse(result))
-        if (tag === "ChildStarted") {
-          const { childId } = parse(event.fields)
-          if (completed.has(childId)) this.earlierChildren.set(path, childId)
-        }
         continue
       }
       if (result !== null && tag === "ModelCalled") {
@@ -100,7 +102,6 @@ export class Recorded {
       if (tag === "StepStarted") this.begun.add(path)
       if (Strands.has(tag) && !path.startsWith("handle/")) this.strands.load(path, parse(result))
       else if (result !== null && Recorded.ends(tag)) this.results.set(path, parse(result))
-      if (tag === "ChildStarted") this.children.set(path, parse(event.fields).childId)
     }
     for (const row of history.requests) {
       const known: KnownRequest = {
@@ -149,7 +150,8 @@ export class Recorded {
     if (restarts) this.earlierAnswers.clear()
     else for (const call of this.answers.values()) this.keepEarlier(call)
     if (restarts) this.earlierRequests.clear()
-    for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
+    else
+      for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
     this.repeats.clear()
     this.results.clear()
     this.begun.clear()
@@ -184,6 +186,11 @@ export class Recorded {
     if (left === 1) this.repeats.delete(key)
     else this.repeats.set(key, left - 1)
     return true
+  }
+
+  /** Whether something is recorded that the body has not done again. */
+  get isAhead(): boolean {
+    return this.repeats.size > 0
   }
 
   result(path: string): Stored | undefined {

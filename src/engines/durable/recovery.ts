@@ -266,7 +266,7 @@ export class Recovery {
     if (fails) execution.timedOut = timedOut.afterMillis
     if (fails || execution.cancelled !== undefined) journal.isFrozen = true
     attempts.restore(execution, timedOut !== undefined ? undefined : journal.spent(events, isActive, this.engine.now()))
-    if (journal.isFrozen) this.whenQuiet(execution, journal)
+    if (journal.isFrozen) this.interruptThere(journal)
     else if (timedOut?.onTimeout === "cancel" && !events.some((event) => event.tag === "CancelPrevented")) {
       execution.fork(cancelling.request(execution, "timeout"))
     }
@@ -274,15 +274,17 @@ export class Recovery {
   }
 
   /** Interrupts a body where it was interrupted before, once it has got there. */
-  private whenQuiet(execution: ExecutionImpl, journal: DurableJournal): void {
+  interruptThere(journal: DurableJournal): void {
+    const { execution } = journal
     let quiet = 0
     let seen = -1
     const turn: Effect.Effect<void> = Effect.suspend(() => {
       if (execution.outcome !== undefined || !journal.isFrozen) return Effect.void
-      quiet = journal.activity === seen ? quiet + 1 : 0
+      quiet = journal.activity === seen && journal.lookups === 0 ? quiet + 1 : 0
       seen = journal.activity
       if (quiet < 20) return Effect.andThen(Effect.yieldNow, turn)
       journal.isFrozen = false
+      journal.hasCaughtUp = true
       if (execution.cancelled !== undefined) cancelling.goOn(execution)
       else execution.fiber?.interruptUnsafe()
       return Effect.void
