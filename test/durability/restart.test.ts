@@ -76,8 +76,8 @@ for (const how of ["dies", "parks"] as const) {
         assert.strictEqual(result!.exit._tag, "Success")
         const took = (yield* now) - began
         assert.isAtLeast(took, 395)
-        // Late by no more than a process needs to begin.
-        assert.isBelow(took, 1500)
+        // Late by no more than a process needs to begin on a machine that has other things to do.
+        assert.isBelow(took, 5000)
       }).pipe(Effect.scoped)
     )
 
@@ -168,6 +168,44 @@ for (const how of ["dies", "parks"] as const) {
     )
   })
 }
+
+describe("a cancel that somebody is being asked about", () => {
+  it.live("is asked about again after a crash, and carried out (D9)", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryFile
+      let isUp = false
+      const asked: Array<string | undefined> = []
+      const asks = Workflow.make("asks", {
+        defaults: {
+          cancel: {
+            beforeCancel: (reason) =>
+              Effect.suspend(() => {
+                asked.push(reason)
+                return isUp ? Effect.succeed(true) : Effect.never
+              })
+          }
+        },
+        run: () => Effect.as(Execution.waitForApproval("ok?"), "")
+      })
+      yield* live(
+        filename,
+        {},
+        undefined,
+        Effect.gen(function* () {
+          const execution = yield* (yield* asks.run("", { id: "r" })).start
+          yield* Effect.forkChild(execution.cancel("enough"))
+          while (asked.length === 0) yield* Effect.sleep("5 millis")
+          yield* die
+          yield* Effect.never
+        })
+      )
+      isUp = true
+      const { result } = yield* goOn(filename, asks)
+      assert.include(String(result!.exit), "enough")
+      assert.deepStrictEqual(asked, ["enough", "enough"])
+    }).pipe(Effect.scoped)
+  )
+})
 
 describe("a shutdown", () => {
   it.live("lets a running step end, begins no other, and another process goes on (D1)", () =>

@@ -11,7 +11,8 @@
  * D7  Timeouts, retry delays, expiries and sleeps end at the time they were to end when they began; no time lies between
  *     what has been looked at as due and what the alarm is set for.
  * D8  A request is decided once, by whoever writes first, in whichever process.
- * D9  A cancel that was accepted is carried out after a crash, with no new work before the finalizers.
+ * D9  A cancel that was accepted is carried out after a crash, with no new work before the finalizers; one that somebody
+ *     was being asked about is asked about again.
  * D10 What the processes that are up can not go on with is kept as it is, and goes on when one can.
  * D11 What a body is told of a step's error is what a replay tells it, so it never goes another way after a crash.
  * D12 A replay tells a body what ended in the order in which it was told before (T1), and does nothing new where the body does

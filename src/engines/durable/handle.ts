@@ -263,6 +263,7 @@ export class DurableHandle implements Execution<any, any> {
           [this.id]
         )
         yield* this.engine.signals.send(this.id, "cancel", JSON.stringify({ reason }))
+        yield* this.engine.signals.hear
         const answer = this.eventsFrom(Number(last?.n ?? 0) + 1).pipe(
           Stream.filterMap((event) =>
             event._tag === "CancelPrevented"
@@ -278,7 +279,12 @@ export class DurableHandle implements Execution<any, any> {
         return Option.getOrElse(yield* answer, (): CancelResult => "already-settled")
       })
     }
-    return this.steer((execution) => execution.cancel(reason), elsewhere).pipe(
+    const here = (execution: ExecutionImpl): Effect.Effect<CancelResult> =>
+      execution.options.cancel?.beforeCancel === undefined
+        ? execution.cancel(reason)
+        : // Somebody is asked first, which may take longer than this process lives: the wish is written down (D9).
+          Effect.andThen((execution.journal as DurableJournal).flush, Effect.flatMap(this.row, elsewhere))
+    return this.steer(here, elsewhere).pipe(
       // A row that has settled says so itself.
       Effect.catchTag("RunSettled", () => Effect.succeed<CancelResult>("already-settled"))
     )
