@@ -197,7 +197,7 @@ threads, which other work on the machine disturbs less than the rates.
   have nothing in memory in between.
 - Mastra keeps a *snapshot* of the run, rewritten after each step, not a journal of steps: what a step did is known once its snapshot
   is stored. DBOS, LangGraph, the cluster engine and Baton write every step down before the next begins.
-- Baton writes an event log as well (about three events a step and a run record that can be listed and searched); it is on in all
+- Baton writes an event log as well (two events a step, five or more a run, and a run record that can be listed and searched); it is on in all
   figures.
 - "Parked" is: the wait is on disk (Baton, LangGraph, Mastra), or the body has come to the call that waits (DBOS, cluster engine).
 - "Idle" is the statements a second that the server sees with 2,000 runs parked.
