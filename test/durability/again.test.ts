@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Redacted, Schema, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Redacted, Scheduler, Schema, Stream } from "effect"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
 import { Durable, layerSqlite } from "../../src/engines/durable/layer.ts"
+import { random, scheduler } from "../support/executions.ts"
 
 class Down extends Schema.TaggedError<Down>()("Down", {}) {}
 
@@ -328,3 +329,89 @@ describe("what is stored", () => {
 })
 
 const crashNow = Effect.flatMap(Durable, (engine) => Effect.sync(() => engine.writer.onCrash!()))
+
+describe("another attempt after a crash", () => {
+  it.live("asks again what an attempt before it was answered, unless it resumes", () =>
+    Effect.gen(function* () {
+      for (const mode of ["restart", "resume"] as const) {
+        const filename = yield* temporaryFile
+        const asks = Workflow.make("asks", {
+          error: Down,
+          run: Effect.fnUntraced(function* () {
+            yield* Execution.waitForApproval("go?")
+            const n = yield* Step.make("count", {
+              run: Effect.map(Step.idempotencyKey, (key) => (key.includes("@") ? 2 : 1))
+            })
+            yield* Execution.waitForApproval("on?")
+            return n === 1 && mode === "restart" ? yield* new Down() : mode === "resume" ? yield* new Down() : "done"
+          })
+        })
+        const start = Effect.flatMap(
+          asks.run("", { id: "asks", retry: { attempts: 1, delay: "1 millis", mode } }),
+          (run) => run.start
+        )
+        const approve = (execution: Execution.Execution<unknown, unknown>, opened: number) =>
+          execution.events.pipe(
+            Stream.filter((event) => event._tag === "RequestOpened"),
+            Stream.take(opened),
+            Stream.runForEach((event) => Effect.ignore(execution.approve(event.requestId)))
+          )
+        // The process ends where the second question is open.
+        yield* live(
+          filename,
+          {},
+          undefined,
+          Effect.gen(function* () {
+            const execution = yield* start
+            yield* approve(execution, 1)
+            yield* execution.events.pipe(
+              Stream.filter((event) => event._tag === "RequestOpened"),
+              Stream.take(2),
+              Stream.runDrain
+            )
+          })
+        )
+        const { result } = yield* live(
+          filename,
+          {},
+          undefined,
+          Effect.gen(function* () {
+            const execution = yield* start
+            const approving = yield* Effect.forkChild(approve(execution, 10))
+            yield* Effect.exit(execution.result)
+            yield* Fiber.interrupt(approving)
+            const events = yield* Stream.runCollect(execution.events)
+            return events.filter((event) => event._tag === "RequestOpened").length
+          })
+        )
+        assert.strictEqual(result, mode === "restart" ? 4 : 2)
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a request that is interrupted", () => {
+  it.live("leaves its place free, wherever the interrupt comes", () =>
+    Effect.gen(function* () {
+      const asks = Workflow.make("asks", {
+        output: Schema.Array(Schema.String),
+        run: Effect.fnUntraced(function* (seed) {
+          const next = random(Number(seed))
+          const odd = scheduler(() => next() < 0.3)
+          const died: Array<string> = []
+          for (let turns = 0; turns < 12; turns++) {
+            const asking = yield* Effect.forkChild(
+              Effect.provideService(Execution.waitForApproval("go?"), Scheduler.Scheduler, odd)
+            )
+            for (let n = 0; n < turns % 4; n++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(asking)
+            const exit = yield* Fiber.await(asking)
+            if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) died.push(String(exit.cause))
+          }
+          return died
+        })
+      })
+      for (let seed = 1; seed <= 10; seed++) assert.deepStrictEqual(yield* asks.execute(`${seed}`), [])
+    }).pipe(Effect.provide(onFile))
+  )
+})
