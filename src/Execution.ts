@@ -99,7 +99,10 @@ export interface Execution<out Output, out Error = never> {
     value: unknown,
     options?: { readonly by?: string | undefined }
   ) => Effect.Effect<void, AnswerError>
-  /** The output; fails with the workflow's own error or a `RunError`. Interrupting the wait changes nothing. */
+  /**
+   * The output; fails with the workflow's own error or a `RunError`. Interrupting the wait changes nothing. A durable run
+   * goes on where its workflow is registered, and is waited for until it is: see `Workflow.toLayer`.
+   */
   readonly result: Effect.Effect<Output, Error | RunError>
   /** How it ended, defects included. */
   readonly exit: Effect.Effect<Exit.Exit<Output, Error | RunError>>
