@@ -9,7 +9,8 @@ class Down extends Schema.TaggedError<Down>()("Down", {}) {}
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", {
   user: Schema.String,
-  token: Schema.Redacted(Schema.String)
+  token: Schema.Redacted(Schema.String),
+  url: Schema.URL
 }) {}
 
 const onFile = Layer.unwrap(Effect.map(temporaryFile, (filename) => layerSqlite({ filename, idle: "1 hour" })))
@@ -275,13 +276,15 @@ describe("what is stored", () => {
     Effect.gen(function* () {
       const refused = Workflow.make("refused", {
         error: Refused,
-        run: () => Effect.fail(new Refused({ user: "ada", token: Redacted.make("s3cret") }))
+        run: () =>
+          Effect.fail(new Refused({ user: "ada", token: Redacted.make("s3cret"), url: new URL("https://a.example") }))
       })
       const execution = yield* (yield* refused.run("", { id: "r" })).start
       yield* Effect.exit(execution.result)
       const later = yield* Effect.flip((yield* Engine.get("r")).result)
       assert.instanceOf(later, Refused)
       assert.deepStrictEqual([later.user, Redacted.value(later.token)], ["ada", "<redacted>"])
+      assert.strictEqual(later.url.host, "a.example")
     }).pipe(Effect.provide(onFile))
   )
 
