@@ -80,13 +80,14 @@ export const fill = async (sql: Sql, settled: number, parked: number): Promise<v
        FROM ${sql.series(count)}, (SELECT * FROM ${table} WHERE ${id} = '${source}') AS t WHERE 1 = 1`
     )
   }
-  const spread = "- (g.n % 864000) * 1000"
   for (const [workflow, to, count] of [
     ["one", "run_settled_", settled],
     ["waiting", "run_parked_", parked]
   ] as const) {
     const [row] = await sql.query(`SELECT id FROM baton_runs WHERE workflow = '${workflow}' LIMIT 1`)
     const id = String(row!["id"])
+    // Over ten days.
+    const spread = `- CAST(g.n * ${864_000_000 / count} AS BIGINT)`
     await copy("baton_runs", "id", id, to, count, {
       root_id: `'${to}' || g.n`,
       started_at: `t.started_at ${spread}`,
