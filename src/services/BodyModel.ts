@@ -15,7 +15,7 @@ import { CurrentRecording } from "./ModelRecording.ts"
 import { withSteps } from "./ModelTools.ts"
 import { generate, stream, wrap } from "./ModelWrapper.ts"
 
-/** What records calls; loaded where it is needed, since it loads `effect/ai`. */
+/** What records calls; loaded where it is needed, which is where results are recorded. */
 export type Journaling = typeof import("./ModelJournal.ts") & typeof import("./DecisionJournal.ts")
 
 let journaling: Journaling | undefined

@@ -7,9 +7,6 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Schema from "effect/Schema"
 import * as ModelCall from "./ModelCall.ts"
-import * as ModelTag from "./ModelTag.ts"
-
-ModelTag.install()
 
 /**
  * No model has this id.

@@ -11,6 +11,7 @@ import { currentFrame, type Frame } from "../internal/frame.ts"
 import { inBodies } from "./BodyModel.ts"
 import { instrumentDecisions } from "./DecisionCall.ts"
 import { type About, Call, keys, type Part, type Registry, standIns, withAbout } from "./ModelCall.ts"
+import * as ModelTag from "./ModelTag.ts"
 
 const registries = new WeakMap<Registry, Registry>()
 
@@ -45,6 +46,7 @@ export const instrumentModels = (services: Map<string, unknown>, about?: About):
 
 /** Prepares the services that bodies run with. */
 export const instrumentServices = (services: Map<string, unknown>): void => {
+  ModelTag.install()
   instrumentModels(services)
   const given = services.get(keys.spanTransformer) as Telemetry.SpanTransformer | undefined
   services.set(keys.spanTransformer, watchOutside(given))

@@ -14,7 +14,7 @@ const evaluate = "~effect/Effect/evaluate"
 
 type Evaluate = (this: unknown, fiber: Fiber.Fiber<any, any>) => Effect.Effect<unknown>
 
-/** Sees to it; once is enough. */
+/** Sees to it; once is enough. Engines do, so that it does not depend on which modules somebody loads. */
 export const install = (): void => {
   // The key's own type does not say how it is run.
   const key = LanguageModel.LanguageModel as any as Record<typeof evaluate, Evaluate | undefined>
