@@ -2,8 +2,9 @@
  * What happens in an execution, as data: one tagged union, numbered without gaps.
  */
 import * as Schema from "effect/Schema"
-
-const RunStatus = Schema.Literals(["pending", "in-progress", "awaiting", "completed", "failed", "cancelled"])
+import { RequestSettled } from "./HumanRequest.ts"
+import { RunStatus } from "./Run.ts"
+import { OnTimeout } from "./Timeout.ts"
 
 const event = <Tag extends string, const Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>
   Schema.TaggedStruct(tag, {
@@ -92,14 +93,14 @@ export const Event = Schema.Union([
   }),
   event("RequestSettled", {
     requestId: Schema.String,
-    outcome: Schema.Literals(["approved", "rejected", "answered", "timed-out", "withdrawn"])
+    outcome: RequestSettled.fields.outcome
   }),
   event("Progressed", { current: Schema.Finite, total: Schema.Finite, message: Schema.optionalKey(Schema.String) }),
   event("Logged", { level: Schema.String, message: Schema.String }),
   event("TimedOut", {
     attempt: Schema.Int,
     afterMillis: Schema.Finite,
-    onTimeout: Schema.Literals(["fail", "cancel", "continue"])
+    onTimeout: OnTimeout
   }),
   event("Paused", {}),
   event("Resumed", {}),
