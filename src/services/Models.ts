@@ -139,9 +139,11 @@ export const layer = <const Entries extends Readonly<Record<string, Entry>>>(
       const id = options.default ?? Object.keys(entries)[0]
       const model = models.get(id)
       if (model === undefined) {
-        return yield* Effect.die(
-          new Error("Models.layer needs at least one model, and its default must be one of them")
-        )
+        const problem =
+          models.size === 0
+            ? "needs at least one model"
+            : `has no model "${id}" to be its default; name one of: ${[...models.keys()].join(", ")}`
+        return yield* Effect.die(new Error(`Models.layer ${problem}`))
       }
       return Context.add(Context.make(LanguageModel.LanguageModel, model), Models, { models })
       // What the entries fail with and need is known from their types only.

@@ -43,6 +43,17 @@ describe("Models.layer", () => {
     })
   )
 
+  it.effect("names the models there are where the default is none of them", () =>
+    Effect.gen(function* () {
+      const { model: a } = yield* script(says("a"))
+      // As from a configuration, whose words no type knows.
+      const id = "b" as "a"
+      const named = yield* Effect.exit(Layer.build(Models.layer({ a }, { default: id })))
+      assert.include(String(named), 'Models.layer has no model "b" to be its default; name one of: a')
+      assert.include(String(yield* Effect.exit(Layer.build(Models.layer({})))), "Models.layer needs at least one model")
+    })
+  )
+
   it.effect("makes the named default the LanguageModel", () =>
     Effect.gen(function* () {
       const { model: a } = yield* script(says("a"))
