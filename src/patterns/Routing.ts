@@ -165,8 +165,9 @@ const classifier = (options: Options<any, any, any, any, any, any, any>, fallbac
  * **Details**
  *
  * Its output, error and services are the unions over its routes. A key that no route has goes to the default route, or
- * else fails with `RouteNotFound`, which is no error of a routing that has a default, or can give its own keys only. When `classify` is left out a language model chooses, so that the workflow needs a
- * `LanguageModel` and can fail with an `AiError`. Two defaults, or no routes, are `InvalidDefinition`, thrown at once.
+ * else fails with `RouteNotFound`, which is no error of a routing that has a default, or can give its own keys only. When
+ * `classify` is left out a language model chooses, so that the workflow needs a `LanguageModel` and can fail with an
+ * `AiError`. Two defaults, or no routes, are `InvalidDefinition`, thrown at once.
  *
  * **Gotchas**
  *

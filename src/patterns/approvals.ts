@@ -1,10 +1,9 @@
 /**
  * Tools that a person must agree to. A request is an approval, so that every channel can ask it, approvers, quorums and
  * timeouts hold as for any other, and a plain yes or no answers it; the two other things a person may want are reasons of
- * a yes, which the request names for channels to offer. New arguments have a request of their own, whose schema is the tool's: a page can draw its form,
- * and arguments that do not fit are refused to the one who gives them.
+ * a yes, which the request names for channels to offer. New arguments have a request of their own, whose schema is the
+ * tool's: a page can draw its form, and arguments that do not fit are refused to the one who gives them.
  */
-
 import type * as Prompt from "effect/ai/Prompt"
 import type * as Tool from "effect/ai/Tool"
 import * as Deferred from "effect/Deferred"
@@ -158,9 +157,7 @@ const ask = (agent: string, tool: Tool.Any, call: ToolCall, key: string) =>
     const given = yield* Execution.waitForInput(
       `New arguments of the tool "${tool.name}", in place of:\n${shown}`,
       parameters,
-      {
-        key
-      }
+      { key }
     )
     const params = yield* Effect.orDie(Schema.encodeEffect(parameters)(given))
     return { granted: true, call: { ...call, params } } as const

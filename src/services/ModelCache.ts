@@ -75,8 +75,8 @@ const free = (answer: ModelRecall.Answer): ModelRecall.Answer => ({
  * Tools run each time. A store that fails is told in the log, and does without.
  *
  * A call that is answered from here counts as a model call, with no tokens and no cost; its `ModelCalled` event has
- * `cached: true`, its finish part `{ "effect-baton": { cached: true } }` in its metadata. Where `ModelCache.Enabled` is false the model is asked, and
- * nothing is kept.
+ * `cached: true`, its finish part `{ "effect-baton": { cached: true } }` in its metadata. Where `ModelCache.Enabled` is
+ * false the model is asked, and nothing is kept.
  *
  * **Gotchas**
  *
