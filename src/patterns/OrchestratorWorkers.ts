@@ -6,10 +6,10 @@
  */
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { BudgetExceeded } from "../Budget.ts"
+import type { BudgetExceeded } from "../Budget.ts"
 import { describe } from "../internal/execution.ts"
 import type { Current } from "../internal/frame.ts"
 import { inline } from "../internal/inline.ts"
@@ -19,7 +19,7 @@ import * as Workflow from "../Workflow.ts"
 import type { Declares, Definition, Nothing, OutputHint, Own, Text } from "./definition.ts"
 import * as graph from "./graph.ts"
 import { graphOf, InvalidPlan, Plan, type PlanProblem, type PlanStep, planFor, problems } from "./Plan.ts"
-import { concurrencyOf, invalid, phase, report } from "./phase.ts"
+import { collectable, concurrencyOf, invalid, phase, report } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 import { type Delivered, DependencyFailed, type WorkerResult } from "./WorkerResult.ts"
 
@@ -331,22 +331,13 @@ const work = (
       if (failureStrategy === "fail-fast") return done
       return Effect.catchCause(done, (cause) => {
         const error = collectable(cause)
-        return error === undefined
+        return Option.isNone(error)
           ? Effect.failCause(cause)
           : settle(place, { ...of, success: false, error: error.value }, step.id)
       })
     }
     return Effect.as(graph.run(dependencies, concurrency, doStep), results)
   })
-
-/**
- * The error of a step that the others need not end for. A used-up budget leaves nothing for them; a defect or an
- * interruption is nobody's result.
- */
-const collectable = (cause: Cause.Cause<unknown>): { readonly value: unknown } | undefined => {
-  const failed = cause.reasons.every(Cause.isFailReason) ? cause.reasons[0] : undefined
-  return failed === undefined || failed.error instanceof BudgetExceeded ? undefined : { value: failed.error }
-}
 
 /** Asks a language model for a plan. */
 const planner = ({ input = Schema.String, model, workers }: AnyOptions) => {

@@ -9,19 +9,18 @@
  */
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { BudgetExceeded } from "../Budget.ts"
+import type { BudgetExceeded } from "../Budget.ts"
 import { describe } from "../internal/execution.ts"
 import { type Current, currentFrame } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
 import type { Declares, Definition, Nothing, OutputHint, Own, Takes, Text } from "./definition.ts"
-import { concurrencyOf, part, phase, phaseIn, report, scope } from "./phase.ts"
+import { collectable, concurrencyOf, part, phase, phaseIn, report, scope } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
 /** A part of the task that can be worked on by itself. */
@@ -373,12 +372,6 @@ const repeated = (subtasks: ReadonlyArray<Subtask>): ReadonlyArray<string> => {
   for (const { id } of subtasks) (seen.has(id) ? twice : seen).add(id)
   return [...seen].filter((id) => twice.has(id))
 }
-
-/** The error that a failure becomes a result with; none where it ends the whole. */
-const collectable = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
-  Cause.hasDies(cause)
-    ? Option.none()
-    : Option.filter(Cause.findErrorOption(cause), (error) => !(error instanceof BudgetExceeded))
 
 const Split = Schema.Struct({ subtasks: Schema.Array(Schema.Struct({ id: Schema.String, prompt: Schema.String })) })
 

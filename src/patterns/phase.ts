@@ -1,8 +1,10 @@
 /**
  * What the patterns share: a phase is a step with a progress report, a part of a pattern is a scope.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { BudgetExceeded } from "../Budget.ts"
+import * as Option from "effect/Option"
+import { BudgetExceeded } from "../Budget.ts"
 import type { Progress } from "../Execution.ts"
 import { InvalidDefinition } from "../InvalidDefinition.ts"
 import { type Current, currentFrame, type Frame } from "../internal/frame.ts"
@@ -57,6 +59,15 @@ export const part = <Input, Output, Error, R>(
   workflow: Workflow<Input, Output, Error, R>,
   input: Input
 ): Effect.Effect<Output, Error | RunError, R | Current> => scope(name, key, inline(workflow, input))
+
+/**
+ * The error of a part that the others need not end for. A used-up budget leaves nothing for them; a defect or an
+ * interruption is nobody's result.
+ */
+export const collectable = (cause: Cause.Cause<unknown>): Option.Option<unknown> =>
+  Cause.hasDies(cause)
+    ? Option.none()
+    : Option.filter(Cause.findErrorOption(cause), (error) => !(error instanceof BudgetExceeded))
 
 /** How much may go on at once. */
 export const concurrencyOf = (workflow: string, given: number | "unbounded" | undefined): number | "unbounded" => {
