@@ -57,7 +57,7 @@ export const HumanChannel = Context.Reference<HumanChannel>("effect-baton/servic
 })
 
 /**
- * Leaves every request where it is, to be answered with `execution.approve`, `reject` and `answer`, or over HTTP.
+ * Leaves every request where it is, to be answered with `execution.approve`, `reject` and `answer`.
  *
  * **Example** (Answering from code)
  *
