@@ -19,7 +19,18 @@ import { type Current, currentFrame } from "../internal/frame.ts"
 import type { RunError } from "../RunError.ts"
 import * as Models from "../services/Models.ts"
 import * as Workflow from "../Workflow.ts"
-import type { Declares, Definition, Nothing, OutputHint, Own, Takes, Text } from "./definition.ts"
+import type {
+  Declares,
+  Definition,
+  ErrorOf,
+  Nothing,
+  OutputHint,
+  OutputOf,
+  Own,
+  ServicesOf,
+  Takes,
+  Text
+} from "./definition.ts"
 import { collectable, concurrencyOf, part, phase, phaseIn, report, scope } from "./phase.ts"
 import { answer, paragraphs, shown } from "./prompt.ts"
 
@@ -105,33 +116,17 @@ export type Worker = ((subtask: Subtask) => Effect.Effect<any, any, any>) | Work
 export type FailureStrategy = "fail-fast" | "collect-all"
 
 /** What a worker gives. */
-export type Data<W> = W extends Workflow.Any
-  ? Workflow.Output<W>
-  : W extends (...args: never) => Effect.Effect<infer A, any, any>
-    ? A
-    : never
-
-type WorkerError<W> = W extends Workflow.Any
-  ? Workflow.Error<W>
-  : W extends (...args: never) => Effect.Effect<any, infer E, any>
-    ? E
-    : never
-
-type WorkerServices<W> = W extends Workflow.Any
-  ? Workflow.Services<W>
-  : W extends (...args: never) => Effect.Effect<any, any, infer R>
-    ? R
-    : never
+export type Data<W> = OutputOf<W>
 
 /** What a worker ends the whole with: a run's errors pass through, the rest only where failures are not collected. */
-type Uncollected<W, F> = F extends "collect-all" ? never : WorkerError<W>
+type Uncollected<W, F> = F extends "collect-all" ? never : ErrorOf<W>
 
 /** The part of it that no workflow's schema describes. */
 type Undescribed<W, F> = W extends Workflow.Any ? never : Uncollected<W, F>
 
 /** The results of a worker under a strategy. */
 export type Results<W, F> = F extends "collect-all"
-  ? SubtaskResult<Data<W>, Exclude<WorkerError<W> | (W extends Workflow.Any ? RunError : never), BudgetExceeded>>
+  ? SubtaskResult<Data<W>, Exclude<ErrorOf<W> | (W extends Workflow.Any ? RunError : never), BudgetExceeded>>
   : SubtaskResult<Data<W>>
 
 /** The results that `merge` sees. */
@@ -180,7 +175,7 @@ export interface Parallelization<W, F, Input, Output, Error, E1, R1, E2, R2>
     Input,
     Output,
     Failure<W, F, Error, E1, E2>,
-    Exclude<R1 | R2 | WorkerServices<W>, Workflow.Provided>
+    Exclude<R1 | R2 | ServicesOf<W>, Workflow.Provided>
   > {
   /** Gives the subtasks of an input. */
   readonly split: (input: Input) => Effect.Effect<ReadonlyArray<Subtask>, E1 | BudgetExceeded, R1>
@@ -190,7 +185,7 @@ export interface Parallelization<W, F, Input, Output, Error, E1, R1, E2, R2>
   ) => Effect.Effect<
     ReadonlyArray<Results<W, F>>,
     Uncollected<W, F> | InvalidSubtasks | (W extends Workflow.Any ? RunError : BudgetExceeded),
-    WorkerServices<W> | (W extends Workflow.Any ? Current : never)
+    ServicesOf<W> | (W extends Workflow.Any ? Current : never)
   >
   /** Makes the output of results, less the failures unless `includeFailures` is set. */
   readonly merge: (

@@ -15,7 +15,7 @@ import type { Current } from "../internal/frame.ts"
 import { show } from "../internal/schema.ts"
 import type { RunError } from "../RunError.ts"
 import * as Workflow from "../Workflow.ts"
-import type { Declares, Definition, Gives, Nothing, Own, Text } from "./definition.ts"
+import type { Declares, Definition, ErrorOf, Gives, Nothing, OutputOf, Own, ServicesOf, Text } from "./definition.ts"
 import { invalid, part, phase, report } from "./phase.ts"
 
 /** What judges an input: a function, or a workflow that takes it. */
@@ -116,23 +116,7 @@ export class NoQuorum extends Schema.TaggedError<NoQuorum>("effect-baton/Voting/
 
 type Member<V> = V extends ReadonlyArray<infer Each> ? Each : V[keyof V]
 
-type VoteOf<W> = W extends Workflow.Any
-  ? Workflow.Output<W>
-  : W extends (...args: never) => Effect.Effect<infer A, any, any>
-    ? A
-    : never
-
-type FunctionError<W> = W extends Workflow.Any
-  ? never
-  : W extends (...args: never) => Effect.Effect<any, infer E, any>
-    ? E
-    : never
-
-type VoterServices<W> = W extends Workflow.Any
-  ? Workflow.Services<W>
-  : W extends (...args: never) => Effect.Effect<any, any, infer R>
-    ? R
-    : never
+type FunctionError<W> = W extends Workflow.Any ? never : ErrorOf<W>
 
 type VoterError<W> = Own<FunctionError<W>> | (W extends Workflow.Any ? Workflow.Error<W> : never)
 
@@ -171,19 +155,14 @@ export interface Options<
 
 /** A vote, and its phases. */
 export interface Voting<V, Input, A, Error>
-  extends Workflow.Workflow<
-    Input,
-    Outcome<A>,
-    Failure<V, Error>,
-    Exclude<VoterServices<Member<V>>, Workflow.Provided>
-  > {
+  extends Workflow.Workflow<Input, Outcome<A>, Failure<V, Error>, Exclude<ServicesOf<Member<V>>, Workflow.Provided>> {
   /** Asks the voters and counts their votes. */
   readonly vote: (
     input: Input
   ) => Effect.Effect<
     Tally<A>,
     VoterError<Member<V>> | (Extract<Member<V>, Workflow.Any> extends never ? BudgetExceeded : RunError),
-    VoterServices<Member<V>> | (Extract<Member<V>, Workflow.Any> extends never ? never : Current)
+    ServicesOf<Member<V>> | (Extract<Member<V>, Workflow.Any> extends never ? never : Current)
   >
   /** What a tally decides. */
   readonly decide: (tally: Tally<A>) => Effect.Effect<Outcome<A>, NoQuorum>
@@ -230,7 +209,7 @@ export const make = <
   name: string,
   options: Options<V, In, Vote, Err> &
     Fits<Misfit<Member<NoInfer<V>>, In["Type"]>, In["Type"]> &
-    Gives<VoteOf<Member<NoInfer<V>>>, Vote["Type"]> &
+    Gives<OutputOf<Member<NoInfer<V>>>, Vote["Type"]> &
     Declares<FunctionError<Member<NoInfer<V>>>, Err["Type"]>
 ): Voting<V, In["Type"], Vote["Type"], Err["Type"]> =>
   // `make` has checked the types of the parts, which differ for each definition; from here on they are any.

@@ -2,9 +2,10 @@
  * What defines a pattern: the options that all patterns take, and what the compiler asks for beside them.
  */
 import type * as AiError from "effect/ai/AiError"
+import type * as Effect from "effect/Effect"
 import type { RunOptions } from "../Run.ts"
 import type { RunError } from "../RunError.ts"
-import type { Any, Boundary, Input as InputOf, Workflow } from "../Workflow.ts"
+import type { Any, Boundary, Error, Input as InputOf, Output, Services, Workflow } from "../Workflow.ts"
 
 export type { Nothing, OutputHint, Text } from "../internal/unsaid.ts"
 
@@ -44,3 +45,24 @@ export type Takes<Input, W, Field extends string> = [W] extends [Any]
     ? unknown
     : { readonly [F in Field]: Workflow<Input, any, any, any> }
   : unknown
+
+/** What a function or a workflow gives. */
+export type OutputOf<W> = W extends Any
+  ? Output<W>
+  : W extends (...args: never) => Effect.Effect<infer A, any, any>
+    ? A
+    : never
+
+/** What a function or a workflow fails with. */
+export type ErrorOf<W> = W extends Any
+  ? Error<W>
+  : W extends (...args: never) => Effect.Effect<any, infer E, any>
+    ? E
+    : never
+
+/** What a function or a workflow needs. */
+export type ServicesOf<W> = W extends Any
+  ? Services<W>
+  : W extends (...args: never) => Effect.Effect<any, any, infer R>
+    ? R
+    : never
