@@ -9,13 +9,13 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { BudgetExceeded } from "../Budget.ts"
 import * as Step from "../Step.ts"
-import { modelOf } from "../services/Ask.ts"
+import { corrected, modelOf } from "../services/Ask.ts"
 import * as Models from "../services/Models.ts"
 import type * as Workflow from "../Workflow.ts"
 import type { AnyOptions } from "./Agent.ts"
 import type * as tools from "./AgentTool.ts"
 import type { Answer, Conversation } from "./conversation.ts"
-import { paragraphs, shown } from "./prompt.ts"
+import { shown } from "./prompt.ts"
 
 /** What asking a model and calling a tool can fail with, to be recorded. */
 export const CallError = Schema.Union([AiError.AiError, BudgetExceeded])
@@ -76,10 +76,10 @@ export const finisher = (options: AnyOptions) => {
   const isObject = Schema.toEncoded(schema).ast._tag === "Objects"
   const object: Workflow.Boundary<any> = isObject ? schema : Schema.Struct({ value: schema })
   return ({ toolkit }: tools.Resolved, conversation: Conversation) => {
-    const request = (...messages: ReadonlyArray<Prompt.MessageEncoded>) =>
+    const request = (more: ReadonlyArray<Prompt.MessageEncoded>) =>
       Effect.flatMap(modelOf(options.model), (model) =>
         model.generateObject({
-          prompt: Prompt.concat(conversation.history, Prompt.make(messages)),
+          prompt: Prompt.concat(conversation.history, [{ role: "user", content: outputTask }, ...more]),
           schema: object,
           objectName: "output",
           // Where a conversation has calls of tools, some providers want to know the tools.
@@ -88,15 +88,7 @@ export const finisher = (options: AnyOptions) => {
           disableToolCallResolution: true
         })
       )
-    const first: Prompt.MessageEncoded = { role: "user", content: outputTask }
-    const run = Effect.catch(request(first), (error) => {
-      if (!AiError.isAiError(error) || error.reason._tag !== "StructuredOutputError") return Effect.fail(error)
-      const { description, responseText } = error.reason
-      const said: ReadonlyArray<Prompt.MessageEncoded> =
-        responseText === "" ? [] : [{ role: "assistant", content: responseText }]
-      const correct = paragraphs(`Your answer was not valid:\n${description}`, outputTask)
-      return request(first, ...said, { role: "user", content: correct })
-    }).pipe(
+    const run = corrected(request, outputTask).pipe(
       Effect.map(({ value }) => (isObject ? value : value.value)),
       Effect.provideService(Models.Purpose, "output")
     )

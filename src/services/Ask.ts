@@ -111,27 +111,22 @@ export const object = <A, I extends Record<string, any>>(
 ): Effect.Effect<A, AiError.AiError, LanguageModel.LanguageModel> =>
   ask(question, (model, prompt) => {
     const { name: objectName, schema } = question
-    return Effect.map(
-      Effect.catch(model.generateObject({ prompt, schema, objectName }), (error) =>
-        AiError.isAiError(error) && error.reason._tag === "StructuredOutputError"
-          ? model.generateObject({ prompt: correction(prompt, error.reason), schema, objectName })
-          : Effect.fail(error)
-      ),
-      (response) => response.value
-    )
+    const request = (more: ReadonlyArray<Prompt.MessageEncoded>) =>
+      model.generateObject({ prompt: Prompt.concat(prompt, more), schema, objectName })
+    const answer = corrected(request, "Answer again, with nothing but a JSON value that fits the schema.")
+    return Effect.map(answer, (response) => response.value)
   })
 
-/** The conversation so far, and what is wrong with its last answer. */
-const correction = (
-  prompt: Prompt.Prompt,
-  { description, responseText }: AiError.StructuredOutputError
-): Prompt.Prompt =>
-  Prompt.concat(prompt, [
-    ...(responseText === "" ? [] : [{ role: "assistant" as const, content: responseText }]),
-    {
-      role: "user",
-      content:
-        `Your answer was not valid:\n${description}\n\n` +
-        "Answer again, with nothing but a JSON value that fits the schema."
-    }
-  ])
+/** Asks once more where an answer does not fit: after the question comes the answer, what is wrong with it, and the task. */
+export const corrected = <A, E, R>(
+  request: (more: ReadonlyArray<Prompt.MessageEncoded>) => Effect.Effect<A, E, R>,
+  task: string
+): Effect.Effect<A, E, R> =>
+  Effect.catch(request([]), (error) => {
+    if (!AiError.isAiError(error) || error.reason._tag !== "StructuredOutputError") return Effect.fail(error)
+    const { description, responseText } = error.reason
+    return request([
+      ...(responseText === "" ? [] : [{ role: "assistant" as const, content: responseText }]),
+      { role: "user", content: `Your answer was not valid:\n${description}\n\n${task}` }
+    ])
+  })
