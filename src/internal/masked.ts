@@ -11,7 +11,8 @@ import * as Redacted from "effect/Redacted"
 export const masked = (value: unknown): unknown => mask(value, new Map())
 
 const mask = (value: unknown, copies: Map<unknown, unknown>): unknown => {
-  if (Redacted.isRedacted(value)) return Redacted.make("<redacted>")
+  // Schemas ask for its label.
+  if (Redacted.isRedacted(value)) return Redacted.make("<redacted>", { label: value.label })
   if (!Predicate.isObjectKeyword(value) || !hides(value, new Set())) return value
   const known = copies.get(value)
   if (known !== undefined) return known

@@ -9,7 +9,7 @@ class Down extends Schema.TaggedError<Down>()("Down", {}) {}
 
 class Refused extends Schema.TaggedError<Refused>()("Refused", {
   user: Schema.String,
-  token: Schema.Redacted(Schema.String),
+  token: Schema.Redacted(Schema.String, { label: "token" }),
   url: Schema.URL
 }) {}
 
@@ -277,7 +277,13 @@ describe("what is stored", () => {
       const refused = Workflow.make("refused", {
         error: Refused,
         run: () =>
-          Effect.fail(new Refused({ user: "ada", token: Redacted.make("s3cret"), url: new URL("https://a.example") }))
+          Effect.fail(
+            new Refused({
+              user: "ada",
+              token: Redacted.make("s3cret", { label: "token" }),
+              url: new URL("https://a.example")
+            })
+          )
       })
       const execution = yield* (yield* refused.run("", { id: "r" })).start
       yield* Effect.exit(execution.result)
