@@ -153,7 +153,10 @@ export class Recovery {
       const row = yield* this.engine.reads.run(id)
       if (row === undefined || row.settled_at !== null || !this.engine.placement.owns(row.root_id)) return undefined
       const registration = this.engine.registry.find(row.workflow, row.version)
-      if (registration === undefined) return undefined
+      if (registration === undefined) {
+        this.engine.registry.miss(id, row.workflow, row.version)
+        return undefined
+      }
       if (parent === undefined && row.parent_id !== null) {
         // A child goes on under its parent, which takes it up, or has, or is about to.
         this.loadEnded(id)

@@ -2,6 +2,7 @@
  * The workflows that this process knows, and what their bodies run with.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as References from "effect/References"
 import { InvalidDefinition } from "../../InvalidDefinition.ts"
 import { capture } from "../../internal/logging.ts"
@@ -9,6 +10,7 @@ import { instrumentServices } from "../../services/ModelServices.ts"
 import type { Any } from "../../Workflow.ts"
 import { hasSecret } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
+import { realSleep } from "./writer.ts"
 
 export interface Registration {
   readonly workflow: Any
@@ -28,12 +30,16 @@ export const refuseSecrets = (workflow: Any): void => {
   }
 }
 
+/** How long a process that begins may take to make its workflows known. */
+const beginMillis = 1000
+
 const key = (workflow: string, version: string | null | undefined) => `${workflow}@${version ?? ""}`
 
 export class Registry {
   private readonly engine: DurableEngine
   private readonly registrations = new Map<string, Registration>()
   private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
+  private readonly missed = new Set<string>()
 
   constructor(engine: DurableEngine) {
     this.engine = engine
@@ -50,6 +56,22 @@ export class Registry {
     if (known?.workflow !== workflow) refuseSecrets(workflow)
     this.registrations.set(name, { workflow, context: this.prepare(context) })
     if (known === undefined && this.engine.runs) this.engine.fork(this.engine.recovery.recover(workflow))
+  }
+
+  /** Warns, once, that something is wanted of a run that waits here for its workflow. */
+  miss(id: string, workflow: string, version: string | null): void {
+    const name = key(workflow, version)
+    if (this.missed.has(name)) return
+    this.missed.add(name)
+    const warn = Effect.suspend(() =>
+      this.registrations.has(name)
+        ? Effect.void
+        : Effect.logWarning(
+            `The run ${id} waits for its workflow "${workflow}"${version === null ? "" : `, version "${version}"`}, which is ` +
+              `not registered in this process: provide Workflow.toLayer of it where the engine is`
+          )
+    )
+    this.engine.fork(Effect.andThen(realSleep(beginMillis), warn))
   }
 
   /** What bodies run with: what they log is kept. */
