@@ -4,9 +4,8 @@
  */
 import type * as DecisionModel from "effect/ai/DecisionModel"
 import * as Effect from "effect/Effect"
-import { currentFrame } from "../internal/frame.ts"
 import { bodyOf, type Journaling, loadJournaling } from "./BodyModel.ts"
-import { type About, Call, made, refused, traceable } from "./ModelCall.ts"
+import { type About, made, traceable } from "./ModelCall.ts"
 
 type Model = DecisionModel.DecisionModel
 
@@ -35,15 +34,8 @@ export const instrumentDecisions = (model: Model, about: About): Model => {
 }
 
 const counted = <A, E, R>(run: Effect.Effect<A, E, R>, about: About): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    const frame = currentFrame(fiber)
-    if (frame === undefined) return run
-    const no = refused(frame)
-    // A used-up budget passes through a body, though the types of models do not say so.
-    if (no !== undefined) return no as Effect.Effect<never>
-    const call = Call.begin(fiber, frame, about)
-    return made(fiber, call, run, traceable(fiber, fiber.context, call, "decide"))
-  })
+  // A used-up budget passes through a body, though the types of models do not say so.
+  made(about, run, (fiber, call) => traceable(fiber, fiber.context, call, "decide")) as Effect.Effect<A, E, R>
 
 /** A call that is recorded where it is a place of a body. */
 const inBody = <A, E, R>(

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Record from "effect/Record"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { cut, find, type Known, keep, liveContext } from "./ModelJournal.ts"
+import { cut, find, inFlight, type Known, keep, liveContext } from "./ModelJournal.ts"
 
 /** What is asked of a decision model. */
 interface DecisionRequest {
@@ -52,20 +52,15 @@ const decideLive = <A extends Decided, E, R>(
   { answers, recording }: Extract<Known, { readonly _tag: "Live" }>
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber(({ context }) => {
-    answers.inFlight++
-    return Effect.onExit(
-      Effect.provideContext(live, liveContext({ context, place: undefined, ids: 0 }, recording)) as Effect.Effect<
-        A,
-        E,
-        R
-      >,
-      (exit) => {
-        answers.inFlight--
-        if (exit._tag === "Success") return keep(recording, { parts: [], value: toJson(exit.value) })
-        const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-        return AiError.isAiError(error) ? keep(recording, { parts: [], error }) : cut(recording, exit.cause)
-      }
-    )
+    const run = Effect.provideContext(
+      live,
+      liveContext({ context, place: undefined, ids: 0 }, recording)
+    ) as Effect.Effect<A, E, R>
+    return inFlight(answers, run, (exit) => {
+      if (exit._tag === "Success") return keep(recording, { parts: [], value: toJson(exit.value) })
+      const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      return AiError.isAiError(error) ? keep(recording, { parts: [], error }) : cut(recording, exit.cause)
+    })
   })
 
 type Outcomes = { readonly [name: string]: Result.Result<unknown, Decision.Unanswered> }

@@ -1,7 +1,6 @@
 /**
  * What happens to every model call that is made inside an execution: it is checked against the budget, counted, traced
- * and told as an event, and streamed text shows as it comes. Of `effect/ai` only types are loaded here, so that an
- * engine can use it where nobody uses a model.
+ * and told as an event, and streamed text shows as it comes.
  *
  * C1  A call that the budget does not allow is not made.
  * C2  Every call that is made is told once, however it ends: answered, failed, interrupted or left in the middle.
@@ -306,18 +305,21 @@ export const refused = (frame: Frame): Effect.Effect<never, BudgetExceeded> | un
 const instrumented = (model: LanguageModel.LanguageModel, about: About): LanguageModel.LanguageModel =>
   wrap(model, {
     generate: (method, options) =>
-      Effect.withFiber<any, any, any>((fiber) => {
-        const frame = currentFrame(fiber)
-        if (frame === undefined) return generate(model, method, options)
-        return refused(frame) ?? generated(fiber, Call.begin(fiber, frame, about), model, method, options)
-      }),
+      made(
+        about,
+        Effect.suspend(() => generate(model, method, options)),
+        (fiber, call) => contextOf(fiber, call, method)
+      ),
     stream: (options) =>
       Stream.unwrap(
-        Effect.withFiber<Stream.Stream<any, any, any>, any, Scope.Scope>((fiber) => {
-          const frame = currentFrame(fiber)
-          if (frame === undefined) return Effect.succeed(stream(model, options))
-          return refused(frame) ?? streamed(fiber, Call.begin(fiber, frame, about), model, options)
-        })
+        // A call that has begun has its finalizer.
+        Effect.uninterruptible(
+          Effect.withFiber<Stream.Stream<any, any, any>, any, Scope.Scope>((fiber) => {
+            const frame = currentFrame(fiber)
+            if (frame === undefined) return Effect.succeed(stream(model, options))
+            return refused(frame) ?? streamed(fiber, Call.begin(fiber, frame, about), model, options)
+          })
+        )
       )
   })
 
@@ -362,36 +364,39 @@ const withTransformer = (
   return Context.makeUnsafe(services)
 }
 
-const generated = (
-  fiber: Fiber.Fiber<any, any>,
-  call: Call,
-  model: LanguageModel.LanguageModel,
-  method: Method,
-  options: CallOptions
-) =>
-  made(
-    fiber,
-    call,
-    Effect.suspend(() => generate(model, method, options)),
-    contextOf(fiber, call, method)
-  )
-
-/** Makes a call in a context of its own, and tells how it ended. */
+/**
+ * Makes a call in a context of its own, and tells how it ended. A fiber may be interrupted between any two operations, and
+ * what was begun has to end: the bracket stands outermost, and the call begins inside of it.
+ */
 export const made = <A, E, R>(
-  fiber: Fiber.Fiber<any, any>,
-  call: Call,
+  about: About,
   run: Effect.Effect<A, E, R>,
-  context: Context.Context<never>
-): Effect.Effect<A, E, R> => {
-  const previous = fiber.context
-  fiber.setContext(context)
-  return Effect.onExitPrimitive(run, (exit) => {
-    fiber.setContext(previous)
-    if (exit._tag === "Success") call.sawResponse(exit.value)
-    call.end(exit._tag === "Success" ? undefined : errorName(exit.cause))
-    return undefined
+  contextOf: (fiber: Fiber.Fiber<any, any>, call: Call) => Context.Context<never>
+): Effect.Effect<A, E | BudgetExceeded, R> =>
+  Effect.suspend(() => {
+    let end: ((exit: Exit.Exit<A, E | BudgetExceeded>) => void) | undefined
+    return Effect.onExitPrimitive(
+      Effect.withFiber((fiber): Effect.Effect<A, E | BudgetExceeded, R> => {
+        const frame = currentFrame(fiber)
+        if (frame === undefined) return run
+        const no = refused(frame)
+        if (no !== undefined) return no
+        const call = Call.begin(fiber, frame, about)
+        const previous = fiber.context
+        end = (exit) => {
+          fiber.setContext(previous)
+          if (exit._tag === "Success") call.sawResponse(exit.value)
+          call.end(exit._tag === "Success" ? undefined : errorName(exit.cause))
+        }
+        fiber.setContext(contextOf(fiber, call))
+        return run
+      }),
+      (exit) => {
+        end?.(exit)
+        return undefined
+      }
+    )
   })
-}
 
 /** What a provider answered, told by its adapter: it counts even where a tool fails the call afterwards. */
 export const answered = (parts: ReadonlyArray<Part>): Effect.Effect<void> =>

@@ -254,14 +254,29 @@ const askLive = (
   { answers, recording }: Extract<Known, { readonly _tag: "Live" }>
 ): Effect.Effect<Recall.Answer, any, any> =>
   Effect.flatMap(CurrentOuter, (outer) => {
-    answers.inFlight++
-    return Effect.onExit(
-      Effect.provideContext(Recall.ask(inner, options), liveContext(outer, recording)),
-      (exit: Exit.Exit<Recall.Answer, any>) => {
-        answers.inFlight--
-        return exit._tag === "Success" ? keep(recording, exit.value) : cut(recording, exit.cause)
-      }
+    const run = Effect.provideContext(Recall.ask(inner, options), liveContext(outer, recording))
+    return inFlight(answers, run, (exit: Exit.Exit<Recall.Answer, any>) =>
+      exit._tag === "Success" ? keep(recording, exit.value) : cut(recording, exit.cause)
     )
+  })
+
+/** Counts a call as long as it is made; an interrupt may come before it is. */
+export const inFlight = <A, E, R>(
+  answers: ModelAnswers,
+  run: Effect.Effect<A, E, R>,
+  ended: (exit: Exit.Exit<A, E>) => Effect.Effect<void>
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let begun = false
+    const counted = Effect.suspend(() => {
+      begun = true
+      answers.inFlight++
+      return run
+    })
+    return Effect.onExit(counted, (exit) => {
+      if (begun) answers.inFlight--
+      return ended(exit)
+    })
   })
 
 const streamed = (

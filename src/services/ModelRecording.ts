@@ -25,7 +25,7 @@ export class Recording {
     this.release()
     this.held = fields
     this.deltas += deltas
-    if (this.answer !== undefined) Effect.runFork(this.end(this.answer.json))
+    if (this.answer !== undefined) this.place.frame.execution.fork(this.end(this.answer.json))
   }
 
   /** What was held back was not the last try, or came to nothing that is recorded. */
