@@ -31,7 +31,7 @@ import * as Schema from "effect/Schema"
 export class InvalidDefinition extends Schema.TaggedError<InvalidDefinition>(
   "effect-baton/InvalidDefinition/InvalidDefinition"
 )("InvalidDefinition", {
-  /** Name of what was defined. */
+  /** Name of what was defined: a workflow, a step, or the layer of an engine. */
   workflow: Schema.String,
   /** The offending option, dotted. */
   field: Schema.String,

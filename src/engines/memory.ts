@@ -23,6 +23,7 @@ import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
+import * as Schema from "effect/Schema"
 import * as cancelling from "../internal/cancelling.ts"
 import { ExecutionImpl } from "../internal/execution.ts"
 import { hookTimeout } from "../internal/hooks.ts"
@@ -32,6 +33,8 @@ import { capture } from "../internal/logging.ts"
 import { fits } from "../internal/memoryStore.ts"
 import type { Pending } from "../internal/request.ts"
 import type { RunImpl } from "../internal/run.ts"
+import { Count, DurationInput } from "../internal/schema.ts"
+import { settings } from "../internal/settings.ts"
 import { isSettled } from "../Run.ts"
 import { IdConflict } from "../RunError.ts"
 import { Engine, EngineShutdown, ExecutionNotFound, WorkflowNotRegistered } from "../services/Engine.ts"
@@ -341,9 +344,20 @@ class MemoryEngine implements Host {
   }
 }
 
+const checkOptions = settings(
+  "the memory engine",
+  Schema.Struct({
+    keepSettled: Schema.optional(Count(0)),
+    keepSettledFor: Schema.optional(DurationInput),
+    keepEvents: Schema.optional(Count(1)),
+    keepSettledEvents: Schema.optional(Count(0))
+  })
+)
+
 /** Makes a memory engine; it is shut down when the scope ends. */
 const make = (options: MemoryOptions) =>
   Effect.gen(function* () {
+    yield* checkOptions(options)
     const engine = new MemoryEngine(options, yield* Effect.context<never>())
     const find = (id: string) =>
       Effect.suspend(() => {

@@ -7,9 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import type { RunImpl } from "../../internal/run.ts"
+import { Count, DurationInput } from "../../internal/schema.ts"
+import { settings } from "../../internal/settings.ts"
 import { Engine } from "../../services/Engine.ts"
 import { type Filter, type RunRecord, RunStore } from "../../services/RunStore.ts"
 import { migrate } from "../../stores/migrations.ts"
@@ -38,9 +41,21 @@ const list = (engine: DurableEngine, filter: Filter): Effect.Effect<ReadonlyArra
   )
 }
 
+const checkSettings = settings(
+  "a durable engine",
+  Schema.Struct({
+    idle: Schema.optional(DurationInput),
+    pollInterval: Schema.optional(DurationInput),
+    grace: Schema.optional(DurationInput),
+    maxCrashes: Schema.optional(Count(0)),
+    runs: Schema.optional(Schema.Boolean)
+  })
+)
+
 /** The engine of a process, under a name that no other has. */
-export const makeEngine = (settings: Settings, name: string, placement: Placement) =>
+export const makeEngine = (config: Settings, name: string, placement: Placement) =>
   Effect.gen(function* () {
+    yield* checkSettings(config)
     const sql = yield* SqlClient.SqlClient
     yield* Effect.orDie(migrate)
     const isPg = sql.onDialectOrElse({ pg: () => true, orElse: () => false })
@@ -50,7 +65,7 @@ export const makeEngine = (settings: Settings, name: string, placement: Placemen
       yield* Clock.Clock,
       name,
       yield* Effect.context<never>(),
-      settings,
+      config,
       placement
     )
     yield* Effect.addFinalizer(() => engine.shutdown)
