@@ -51,7 +51,7 @@ export interface MemoryOptions {
   readonly keepSettledFor?: Duration.Input | undefined
   /** How many events an execution keeps. Default: 10000. */
   readonly keepEvents?: number | undefined
-  /** How many events settled executions keep together; the oldest leave when there are more. Default: 1000000. */
+  /** How many events settled executions keep together; the oldest leave when there are more. Default: 100000. */
   readonly keepSettledEvents?: number | undefined
 }
 
@@ -95,7 +95,7 @@ class MemoryEngine implements Host {
     this.eventLimit = options.keepEvents ?? 10_000
     this.keepSettled = options.keepSettled ?? 1000
     this.keepSettledMillis = Duration.toMillis(options.keepSettledFor ?? "1 hour")
-    this.keepSettledEvents = options.keepSettledEvents ?? 1_000_000
+    this.keepSettledEvents = options.keepSettledEvents ?? 100_000
     this.store = Context.getOrUndefined(context as Context.Context<any>, RunStore.RunStore)
   }
 
@@ -409,9 +409,9 @@ export const layerMemoryWith = (options: MemoryOptions): Layer.Layer<Engine> => 
  *
  * **Details**
  *
- * It keeps the newest 1000 settled executions for an hour, the newest 10000 events of each, and no more than a million
- * events of settled ones. When its scope ends it is shut down: nothing starts any more, and what lives is cancelled with
- * reason `"shutdown"`. Where a `RunStore` is provided to it, records and events are mirrored there.
+ * It keeps the newest 1000 settled executions for an hour, the newest 10000 events of each, and no more than
+ * 100000 events of settled ones. When its scope ends it is shut down: nothing starts any more, and what lives is cancelled
+ * with reason `"shutdown"`. Where a `RunStore` is provided to it, records and events are mirrored there.
  *
  * **Example** (Running a workflow)
  *
