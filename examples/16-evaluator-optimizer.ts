@@ -41,7 +41,9 @@ await program.pipe(Effect.provide([Engine.layerMemory, model]), Effect.runPromis
 /* prints:
 0 of 5: generating
 1 of 5: draft 1 did not pass with 0.763157894737
+1 of 5: improving draft 1
 2 of 5: draft 2 did not pass with 0.5
+2 of 5: improving draft 2
 3 of 5: draft 3 passed with 1
 Tea for all.
 */
