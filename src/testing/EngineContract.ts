@@ -7,12 +7,15 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import type { Engine } from "../services/Engine.ts"
 import type { Check } from "./Check.ts"
+import { cancels } from "./engine/cancels.ts"
 import { children, shutdown } from "./engine/children.ts"
-import { cancels, pauses, retries, timeouts } from "./engine/controls.ts"
 import type { Checks, Kit } from "./engine/kit.ts"
 import { lifecycle } from "./engine/lifecycle.ts"
+import { pauses } from "./engine/pauses.ts"
 import { approvals, inputs } from "./engine/people.ts"
+import { retries } from "./engine/retries.ts"
 import { steps } from "./engine/steps.ts"
+import { timeouts } from "./engine/timeouts.ts"
 
 /** Settings of the checks. */
 export interface Options {

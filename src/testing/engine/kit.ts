@@ -12,7 +12,7 @@ import type { HumanRequest } from "../../HumanRequest.ts"
 import type { RunOptions } from "../../Run.ts"
 import * as Step from "../../Step.ts"
 import * as Engine from "../../services/Engine.ts"
-import type { Workflow } from "../../Workflow.ts"
+import * as Workflow from "../../Workflow.ts"
 import { equal } from "../expect.ts"
 
 export interface Kit {
@@ -28,7 +28,7 @@ export class Broken extends Schema.TaggedError<Broken>("effect-baton/testing/eng
 }) {}
 
 export const start = <Input, Output, Error>(
-  workflow: Workflow<Input, Output, Error>,
+  workflow: Workflow.Workflow<Input, Output, Error>,
   input: Input,
   options?: RunOptions<Output, Error>
 ) => Effect.flatMap(workflow.run(input, options), (run) => run.start)
@@ -106,3 +106,6 @@ export const agrees = (execution: Any) =>
     )
     yield* equal("the open requests", yield* execution.requests, [])
   })
+
+/** A workflow that never ends by itself. */
+export const hangs = (log: Array<string>) => Workflow.make("hangs", { run: () => hang(log) })
