@@ -22,14 +22,12 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as cancelling from "../internal/cancelling.ts"
 import { ExecutionImpl } from "../internal/execution.ts"
 import { hookTimeout } from "../internal/hooks.ts"
 import type { Host } from "../internal/host.ts"
 import { randomOf } from "../internal/id.ts"
-import { capture } from "../internal/logging.ts"
 import { fits } from "../internal/memoryStore.ts"
 import type { Pending } from "../internal/request.ts"
 import type { RunImpl } from "../internal/run.ts"
@@ -39,9 +37,9 @@ import { isSettled } from "../Run.ts"
 import { IdConflict } from "../RunError.ts"
 import { Engine, EngineShutdown, ExecutionNotFound, WorkflowNotRegistered } from "../services/Engine.ts"
 import { HumanChannel, inbox } from "../services/HumanChannel.ts"
-import { instrumentServices } from "../services/ModelServices.ts"
 import * as RunStore from "../services/RunStore.ts"
 import type { Any } from "../Workflow.ts"
+import { BodyContexts } from "./bodyContexts.ts"
 
 /** Settings of the memory engine. */
 export interface MemoryOptions {
@@ -82,7 +80,7 @@ class MemoryEngine implements Host {
   private readonly adopted = new Set<Fiber.Fiber<unknown, unknown>>()
   private readonly definitions = new Map<string, unknown>()
   private readonly clock: Clock.Clock
-  private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
+  private readonly contexts = new BodyContexts()
   /** Executions that changed since the run store was told. */
   private readonly unwritten = new Set<ExecutionImpl>()
   private isMirroring = false
@@ -132,7 +130,7 @@ class MemoryEngine implements Host {
       run.execution = existing
       return existing
     }
-    const execution = new ExecutionImpl(run, this, this.prepare(fiber.context), parent)
+    const execution = new ExecutionImpl(run, this, this.contexts.prepare(fiber.context), parent)
     run.execution = execution
     if (existing !== undefined) {
       // The id stays with the run that has it: this one fails without being registered.
@@ -181,18 +179,6 @@ class MemoryEngine implements Host {
         `Two workflows named "${execution.workflow}" run in one engine: rename one, so that lists, events and durable runs can tell them apart`
       )
     )
-  }
-
-  /** What bodies run with: the starter's context, loggers captured and models wrapped; made once for each context. */
-  private prepare(context: Context.Context<never>): Context.Context<never> {
-    const known = this.prepared.get(context)
-    if (known !== undefined) return known
-    const services = new Map(context.mapUnsafe)
-    services.set(References.CurrentLoggers.key, capture(Context.get(context, References.CurrentLoggers)))
-    instrumentServices(services)
-    const prepared = Context.makeUnsafe<never>(services)
-    this.prepared.set(context, prepared)
-    return prepared
   }
 
   // -- what executions tell -------------------------------------------------

@@ -1,13 +1,11 @@
 /**
  * The workflows that this process knows, and what their bodies run with.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as References from "effect/References"
 import { InvalidDefinition } from "../../InvalidDefinition.ts"
-import { capture } from "../../internal/logging.ts"
-import { instrumentServices } from "../../services/ModelServices.ts"
 import type { Any } from "../../Workflow.ts"
+import { BodyContexts } from "../bodyContexts.ts"
 import { hasSecret } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
 import { realSleep } from "./writer.ts"
@@ -38,7 +36,7 @@ const key = (workflow: string, version: string | null | undefined) => `${workflo
 export class Registry {
   private readonly engine: DurableEngine
   private readonly registrations = new Map<string, Registration>()
-  private readonly prepared = new WeakMap<Context.Context<never>, Context.Context<never>>()
+  private readonly contexts = new BodyContexts()
   private readonly missed = new Set<string>()
 
   constructor(engine: DurableEngine) {
@@ -74,15 +72,8 @@ export class Registry {
     this.engine.fork(Effect.andThen(realSleep(beginMillis), warn))
   }
 
-  /** What bodies run with: what they log is kept. */
+  /** What bodies run with. */
   prepare(context: Context.Context<never>): Context.Context<never> {
-    const known = this.prepared.get(context)
-    if (known !== undefined) return known
-    const services = new Map(context.mapUnsafe)
-    services.set(References.CurrentLoggers.key, capture(Context.get(context, References.CurrentLoggers)))
-    instrumentServices(services)
-    const prepared = Context.makeUnsafe<never>(services)
-    this.prepared.set(context, prepared)
-    return prepared
+    return this.contexts.prepare(context)
   }
 }
