@@ -182,7 +182,9 @@ export const make = <
   Out["Type"],
   Failure<Err["Type"], E1 | E2 | tools.ErrorOf<TK>>,
   Services<TK, R1 | R2 | R3 | R4>
-> => define(name, options as any) as any
+> =>
+  // `make` has checked the types of the parts, which differ for each definition; from here on they are any.
+  define(name, options as any) as any
 
 /**
  * A condition: one of these tools was called, and did not fail.
@@ -348,6 +350,7 @@ const define = (name: string, options: AnyOptions) => {
     input: options.input,
     output: options.output,
     error: failure,
+    // `any`: their callbacks are typed by the schemas, which `make` has seen.
     defaults: options.defaults as any,
     version: options.version,
     run: body

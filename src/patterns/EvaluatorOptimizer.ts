@@ -158,7 +158,9 @@ export const make = <
 >(
   name: string,
   options: Options<In, Out, Err, X, EG, RG, EE, RE, EO, RO> & Declares<EG | EE | EO, Err["Type"] | InvalidEvaluation>
-): EvaluatorOptimizer<In["Type"], Out["Type"], Err["Type"], X, EG, RG, EE, RE, EO, RO> => define(name, options) as any
+): EvaluatorOptimizer<In["Type"], Out["Type"], Err["Type"], X, EG, RG, EE, RE, EO, RO> =>
+  // `make` has checked the types of the parts, which differ for each definition; from here on they are any.
+  define(name, options) as any
 
 type AnyOptions = Options<any, any, any, any, any, any, any, any, any, any>
 

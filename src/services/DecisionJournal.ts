@@ -74,6 +74,7 @@ const toJson = (response: Decided): unknown => {
   return JSON.parse(JSON.stringify({ ...response, outcomes }))
 }
 
+// `any`: what `toJson` wrote.
 const fromJson = (json: any): Decided => ({
   ...json,
   usage: new DecisionModel.DecisionUsage({

@@ -272,7 +272,7 @@ export const withAbout = (model: LanguageModel.LanguageModel, about: About): Lan
 
 /** What is known of a model, be it wrapped or within limits. */
 export const aboutOf = (model: LanguageModel.LanguageModel): About => {
-  for (let found: any = model; found !== null; found = Object.getPrototypeOf(found)) {
+  for (let found: LanguageModel.LanguageModel | null = model; found !== null; found = Object.getPrototypeOf(found)) {
     const about = names.get(found)
     if (about !== undefined) return about
   }

@@ -59,7 +59,7 @@ const make = (inner: LanguageModel.LanguageModel): LanguageModel.LanguageModel =
   const outer = Effect.runSync(
     Effect.provideService(
       LanguageModel.make({
-        // What the inner model needs besides is in the context of whoever calls.
+        // `any`: what the inner model needs besides is in the context of whoever calls.
         generateText: (options) => asked(inner, called, options) as any,
         streamText: (options) => streamed(inner, called, options) as any,
         codecTransformer: Recall.anyJson,

@@ -163,6 +163,7 @@ const withRetry = (model: LanguageModel.LanguageModel, retry: CallRetry): Langua
       delay === undefined ? undefined : Math.max(delay, after)
     )
   }
+  // `any`: what comes out depends on the method and the caller's tools, and is passed on as it is.
   const generateFrom = (method: Parameters<typeof generate>[1], options: CallOptions, n: number): any => {
     const progress = { begun: false }
     return Effect.catch(generate(model, method, watchTools(options, progress)), (error) =>

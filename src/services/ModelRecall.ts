@@ -97,7 +97,8 @@ const codecs = new WeakMap<Schema.Top, Schema.Codec<unknown, unknown>>()
 const valueCodec = (schema: Schema.Top): Schema.Codec<unknown, unknown> => {
   let codec = codecs.get(schema)
   if (codec === undefined) {
-    codec = Schema.toCodecJson(schema) as any as Schema.Codec<unknown, unknown>
+    // Schemas of values need no services: `Boundary` and tools' schemas say so, `Top` does not.
+    codec = Schema.toCodecJson(schema) as unknown as Schema.Codec<unknown, unknown>
     codecs.set(schema, codec)
   }
   return codec
@@ -152,13 +153,14 @@ export const unwatched: Telemetry.SpanTransformer = () => {}
 export const quietly = <A, E, R>(parts: Stream.Stream<A, E, R>) =>
   Stream.provideService(parts, Telemetry.CurrentSpanTransformer, unwatched)
 
-/** Objects come with their value: their text only has to be JSON. */
+/** Objects come with their value: their text only has to be JSON, of whatever type the caller's schema has (`any`). */
 export const anyJson: LanguageModel.CodecTransformer = () => ({ codec: Schema.Unknown as any, jsonSchema: {} })
 
 export const played = (answer: Answer): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
   answer.error === undefined
     ? Effect.map(encoded(answer.parts), (parts) => Array.from(parts) as Array<Response.PartEncoded>)
-    : Effect.andThen(answered(answer.parts as any), Effect.fail(answer.error))
+    : // `any`: parts of whatever tools, which only their usage is read of.
+      Effect.andThen(answered(answer.parts as any), Effect.fail(answer.error))
 
 export const playedStream = (answer: Answer): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
   const parts = Stream.unwrap(
@@ -299,6 +301,7 @@ export const object = (outer: LanguageModel.LanguageModel, options: CallOptions)
       Effect.provideService(generate(outer, "generateObject", options), CurrentValue, box),
       ({ content }) =>
         Effect.map(
+          // `any`: the schema and the tools of a call are its caller's, whose types are not known here.
           Effect.orDie(Schema.decodeUnknownEffect(valueCodec(options.schema as any))(box.value)),
           (value) => new LanguageModel.GenerateObjectResponse<any, unknown>(value, content as any)
         )
@@ -307,7 +310,8 @@ export const object = (outer: LanguageModel.LanguageModel, options: CallOptions)
 
 export const reencoded = (parts: Stream.Stream<Part, any, any>): Stream.Stream<Response.StreamPartEncoded, any, any> =>
   Stream.mapArrayEffect(parts, (chunk) =>
-    Effect.map(encoded(chunk), (chunk) => chunk as any as Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>)
+    // As many come out as went in.
+    Effect.map(encoded(chunk), (chunk) => chunk as unknown as Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>)
   )
 
 /** The stream, kept when it ends; where it is interrupted, or fails with what is no model's failure, `cut` is told. */
@@ -393,7 +397,8 @@ export const layer = <E, R>(
 // Answers as JSON
 // -----------------------------------------------------------------------------
 
-const Parts = Schema.Array(Response.AllParts()) as any as Schema.Codec<ReadonlyArray<Part>>
+// Without a toolkit the types of its parts are `never`; any part is read.
+const Parts = Schema.Array(Response.AllParts()) as unknown as Schema.Codec<ReadonlyArray<Part>>
 
 /** An error part may have anything in it. */
 const PlainParts = Parts.pipe(
@@ -419,7 +424,8 @@ export const AnswerJson = Schema.toCodecJson(
     left: Schema.optionalKey(Schema.Literal(true)),
     millis: Schema.optionalKey(Schema.Array(Schema.Finite))
   })
-) as any as Schema.Codec<
+) as unknown as Schema.Codec<
+  // `JSON` is what `toCodecJson` makes; its type does not say so.
   Answer,
   { readonly parts: ReadonlyArray<Schema.Json> } & { readonly [key: string]: Schema.Json }
 >

@@ -17,6 +17,7 @@ export interface ToolCodec {
   readonly codec: (tool: Tool.Any) => StepCodec
   /** What is recorded of a result, and the result of that. */
   readonly store: (tool: Tool.Any, result: Result) => Effect.Effect<unknown>
+  // `any`: what `store` gave.
   readonly restore: (tool: Tool.Any, stored: any) => Effect.Effect<Result>
 }
 
@@ -32,6 +33,7 @@ export const withSteps = (options: CallOptions, toolCodec?: ToolCodec): CallOpti
   }
 }
 
+// `any`: a toolkit of whatever tools; what its handlers take is theirs, and passed on as it came.
 const stepping = (toolkit: Toolkit.WithHandler<any>, toolCodec: ToolCodec | undefined): Toolkit.WithHandler<any> => ({
   ...toolkit,
   handle: ((name: string, params: any, id?: string, options?: any) =>

@@ -19,8 +19,9 @@ const toolSchemas = new WeakMap<Tool.Any, ToolSchemas>()
 const schemasOf = (tool: Tool.Any): ToolSchemas => {
   let known = toolSchemas.get(tool)
   if (known === undefined) {
-    const success = tool.successSchema as any as Schema.Codec<unknown>
-    const failure = Tool.failureResultSchema(tool) as any as Schema.Codec<unknown>
+    // `Tool.Any` leaves open what its schemas need; to decode a result is nothing that needs services.
+    const success = tool.successSchema as unknown as Schema.Codec<unknown>
+    const failure = Tool.failureResultSchema(tool) as unknown as Schema.Codec<unknown>
     const output = Schema.Union([
       Schema.Struct({ isFailure: Schema.Literal(false), result: success }),
       Schema.Struct({

@@ -210,7 +210,7 @@ export const decodeStored = (
   return decoded === undefined ? undefined : Exit.succeed(decoded.value)
 }
 
-/** Reads JSON of our own tables. */
+/** Reads JSON of our own tables; `any`, as who wrote it knows what it is. */
 export const parse = (text: unknown): any => (typeof text === "string" ? JSON.parse(text) : text)
 
 /** What a schema reads of an error; one that was stored without a schema may have got one since. */

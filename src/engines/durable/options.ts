@@ -48,7 +48,7 @@ export const hasCode = (options: RunOptions): boolean =>
   (options.retry !== undefined && ("schedule" in options.retry || !!options.retry.while || !!options.retry.onRetry)) ||
   (options.timeout !== undefined && toConfig(options.timeout).onTimeoutCallback !== undefined)
 
-/** Stored options, with the code of the workflow's defaults. */
+/** Stored options (`any`: JSON of our own tables), with the code of the workflow's defaults. */
 export const fromStored = (stored: any, defaults: RunOptions): RunOptions => {
   const { cancel, retry, timeout, ...data } = stored
   const defaultTimeout = defaults.timeout === undefined ? undefined : toConfig(defaults.timeout)
