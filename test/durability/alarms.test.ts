@@ -4,11 +4,8 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
-import type { Settings } from "../../src/engines/durable/engine.ts"
 import { Durable } from "../../src/engines/durable/layer.ts"
-import { realSleep } from "../../src/engines/durable/writer.ts"
-
-const parks: Settings = { idle: 0, pollInterval: "10 millis" }
+import { onOne, parked, parks } from "./parks.ts"
 
 const asks = Workflow.make("asks", {
   run: (hours) =>
@@ -18,11 +15,6 @@ const asks = Workflow.make("asks", {
 const start = (hours: string) => Effect.flatMap(asks.run(hours, { id: hours }), (run) => run.start)
 
 const result = (id: string) => Effect.flatMap(Engine.get(id), (execution) => execution.result)
-
-/** Ends when nothing is left in the memory of the engine. */
-const parked = Effect.flatMap(Durable, (engine) =>
-  Effect.whileLoop({ while: () => engine.residents.size > 0, body: () => realSleep(5), step: () => {} })
-)
 
 /** From here on time passes whenever the engine has looked for what is due. */
 const passTime = (hours: number) =>
@@ -55,11 +47,7 @@ describe("a run that waits outside of the memory goes on when it falls due", () 
 
   it.effect("while others are taken up that fell due before (D6, D7)", () =>
     Effect.gen(function* () {
-      const filename = yield* temporaryFile
-      const life = yield* live(
-        filename,
-        parks,
-        undefined,
+      const outcome = yield* onOne(
         Effect.gen(function* () {
           yield* start("1")
           yield* start("2")
@@ -69,8 +57,8 @@ describe("a run that waits outside of the memory goes on when it falls due", () 
           return [yield* result("1"), yield* result("2")]
         })
       )
-      assert.deepStrictEqual(life.result, ["timeout", "timeout"])
-    }).pipe(Effect.scoped)
+      assert.deepStrictEqual(outcome, ["timeout", "timeout"])
+    })
   )
 
   it.effect("with more than a thousand others (D7)", () =>
@@ -100,11 +88,7 @@ describe("a run that waits outside of the memory goes on when it falls due", () 
 
   it.effect("when the database was away at that moment (D7)", () =>
     Effect.gen(function* () {
-      const filename = yield* temporaryFile
-      const life = yield* live(
-        filename,
-        parks,
-        undefined,
+      const outcome = yield* onOne(
         Effect.gen(function* () {
           yield* start("1")
           yield* parked
@@ -117,8 +101,8 @@ describe("a run that waits outside of the memory goes on when it falls due", () 
           return yield* result("1")
         })
       )
-      assert.strictEqual(life.result, "timeout")
-    }).pipe(Effect.scoped)
+      assert.strictEqual(outcome, "timeout")
+    })
   )
 })
 

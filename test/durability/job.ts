@@ -1,7 +1,7 @@
 // The workflow of the tests with several processes: steps that are written down in the ledger, one of them slow, then a
 // question.
-import { Effect, Schema } from "effect"
-import { Execution, Step, Workflow } from "effect-baton"
+import { type Context, Effect, Schema } from "effect"
+import { type Engine, Execution, Step, Workflow } from "effect-baton"
 import type { Note } from "./ledger.ts"
 
 export const Job = Schema.Struct({ slowMillis: Schema.Int, asks: Schema.Boolean })
@@ -23,3 +23,10 @@ export const job = (note: Note) =>
 
 /** The same for those who only look on. */
 export const watched = job(() => Effect.void)
+
+/** Hands a run to whoever has the job, as one who only looks on. */
+export const submitter = (client: Context.Context<Engine.Engine>) => (id: string, slowMillis: number, asks: boolean) =>
+  Effect.provide(
+    Effect.flatMap(watched.run({ slowMillis, asks }, { id }), (run) => run.submit),
+    client
+  )

@@ -1,13 +1,12 @@
 // Journals that earlier releases wrote are kept for good, and every release goes on with them.
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { Engine } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
-import { Durable } from "../../src/engines/durable/layer.ts"
 import { order } from "./journals/order.ts"
-import { tables } from "./journals/tables.ts"
+import { read, refill } from "./journals/tables.ts"
 
 const folder = join(import.meta.dirname, "journals")
 
@@ -15,9 +14,7 @@ describe("a journal that was kept", () => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".json"))) {
     it.live(`of ${file} is gone on with, and none of its steps runs again (D1, D5)`, () =>
       Effect.gen(function* () {
-        const kept: Record<string, ReadonlyArray<Record<string, unknown>>> = JSON.parse(
-          readFileSync(join(folder, file), "utf8")
-        )
+        const kept = read(join(folder, file))
         const filename = yield* temporaryFile
         const ran: Array<string> = []
         const { result } = yield* live(
@@ -25,16 +22,7 @@ describe("a journal that was kept", () => {
           {},
           undefined,
           Effect.gen(function* () {
-            const engine = yield* Durable
-            for (const table of tables) {
-              for (const row of kept[table] ?? []) {
-                const columns = Object.keys(row)
-                yield* engine.query(
-                  `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
-                  Object.values(row)
-                )
-              }
-            }
+            yield* refill(kept)
             const service = yield* Engine.Engine
             yield* service.register(order((step) => ran.push(step)))
             const execution = yield* Engine.get("order-1")

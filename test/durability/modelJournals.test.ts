@@ -1,14 +1,13 @@
 // Journals of model calls that earlier releases wrote are kept for good: what they have of an answer is not asked for again.
-import { readdirSync, readFileSync } from "node:fs"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { LanguageModel } from "effect/ai"
 import { Engine, Models } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
-import { Durable } from "../../src/engines/durable/layer.ts"
 import { calls, model } from "./journals/models/calls.ts"
-import { tables } from "./journals/tables.ts"
+import { read, refill } from "./journals/tables.ts"
 
 const folder = join(import.meta.dirname, "journals", "models")
 
@@ -16,9 +15,7 @@ describe("a journal of model calls that was kept", () => {
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".json"))) {
     it.live(`of ${file} is gone on with, and no recorded answer is asked for again (D1)`, () =>
       Effect.gen(function* () {
-        const kept: Record<string, ReadonlyArray<Record<string, unknown>>> = JSON.parse(
-          readFileSync(join(folder, file), "utf8")
-        )
+        const kept = read(join(folder, file))
         const filename = yield* temporaryFile
         const asked: Array<string> = []
         const made = yield* model((words) => asked.push(words))
@@ -27,16 +24,7 @@ describe("a journal of model calls that was kept", () => {
           {},
           undefined,
           Effect.gen(function* () {
-            const engine = yield* Durable
-            for (const table of tables) {
-              for (const row of kept[table] ?? []) {
-                const columns = Object.keys(row)
-                yield* engine.query(
-                  `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
-                  Object.values(row)
-                )
-              }
-            }
+            yield* refill(kept)
             const service = yield* Engine.Engine
             yield* service
               .register(calls(() => asked.push("the scales")))

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { engine, fresh, member, ran, reached } from "./fleet.ts"
-import { job, watched } from "./job.ts"
+import { job, submitter } from "./job.ts"
 import { noted } from "./ledger.ts"
 
 describe("a process on PostgreSQL that is asked to end", () => {
@@ -12,11 +12,7 @@ describe("a process on PostgreSQL that is asked to end", () => {
       Effect.gen(function* () {
         const { sql, url } = yield* fresh
         const client = yield* engine(url, { runs: false })
-        const submit = (id: string, slowMillis: number, asks: boolean) =>
-          Effect.provide(
-            Effect.flatMap(watched.run({ slowMillis, asks }, { id }), (run) => run.submit),
-            client
-          )
+        const submit = submitter(client)
         const ending = yield* member(url, "ending")
         const working = yield* submit("working", 2000, false)
         const waiting = yield* submit("waiting", 0, true)

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { engine, fresh, member, ran, reached, until } from "./fleet.ts"
-import { watched } from "./job.ts"
+import { submitter } from "./job.ts"
 
 describe("a process on PostgreSQL that is killed and started again", () => {
   it.live(
@@ -11,11 +11,7 @@ describe("a process on PostgreSQL that is killed and started again", () => {
       Effect.gen(function* () {
         const { sql, url } = yield* fresh
         const client = yield* engine(url, { runs: false })
-        const submit = (id: string, slowMillis: number, asks: boolean) =>
-          Effect.provide(
-            Effect.flatMap(watched.run({ slowMillis, asks }, { id }), (run) => run.submit),
-            client
-          )
+        const submit = submitter(client)
         const first = yield* member(url, "first")
         // Runs of all shards: some in a step, some waiting for a person.
         const working = yield* Effect.forEach(

@@ -4,22 +4,15 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Engine, Execution, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
-import type { Settings } from "../../src/engines/durable/engine.ts"
 import { Durable } from "../../src/engines/durable/layer.ts"
 import { realSleep } from "../../src/engines/durable/writer.ts"
-
-const parks: Settings = { idle: 0, pollInterval: "10 millis" }
+import { onOne, parked, parks } from "./parks.ts"
 
 const asks = Workflow.make("asks", {
   run: () => Effect.map(Execution.waitForApproval("ok?", { timeout: "1 hour" }), ({ reason }) => `${reason}`)
 })
 
 const start = Effect.flatMap(asks.run("", { id: "r" }), (run) => run.start)
-
-/** Ends when nothing is left in the memory of the engine. */
-const parked = Effect.flatMap(Durable, (engine) =>
-  Effect.whileLoop({ while: () => engine.residents.size > 0, body: () => realSleep(5), step: () => {} })
-)
 
 /** Does something once the row of an execution says that this process has it, and before it has. */
 const whileTakenUp = (between: Effect.Effect<unknown>) =>
@@ -37,11 +30,7 @@ const whileTakenUp = (between: Effect.Effect<unknown>) =>
 describe("a run that is taken up for somebody", () => {
   it.effect("goes on when they are interrupted in the middle (D6)", () =>
     Effect.gen(function* () {
-      const filename = yield* temporaryFile
-      const life = yield* live(
-        filename,
-        parks,
-        undefined,
+      const outcome = yield* onOne(
         Effect.gen(function* () {
           const execution = yield* start
           yield* parked
@@ -53,17 +42,13 @@ describe("a run that is taken up for somebody", () => {
           return yield* execution.result
         })
       )
-      assert.strictEqual(life.result, "timeout")
-    }).pipe(Effect.scoped)
+      assert.strictEqual(outcome, "timeout")
+    })
   )
 
   it.effect("is taken up again when the database fails in the middle (D6)", () =>
     Effect.gen(function* () {
-      const filename = yield* temporaryFile
-      const life = yield* live(
-        filename,
-        parks,
-        undefined,
+      const outcome = yield* onOne(
         Effect.gen(function* () {
           const execution = yield* start
           yield* parked
@@ -72,17 +57,13 @@ describe("a run that is taken up for somebody", () => {
           return yield* execution.result
         })
       )
-      assert.strictEqual(life.result, "timeout")
-    }).pipe(Effect.scoped)
+      assert.strictEqual(outcome, "timeout")
+    })
   )
 
   it.effect("has its answer when who gives it is interrupted as soon as it is written (D6, D8)", () =>
     Effect.gen(function* () {
-      const filename = yield* temporaryFile
-      const life = yield* live(
-        filename,
-        {},
-        undefined,
+      const outcome = yield* onOne(
         Effect.gen(function* () {
           const execution = yield* start
           const [request] = yield* execution.requests
@@ -101,10 +82,11 @@ describe("a run that is taken up for somebody", () => {
           answering = yield* Effect.forkChild(execution.approve(request.id, { reason: "fine" }))
           yield* Fiber.await(answering)
           return yield* execution.result
-        })
+        }),
+        {}
       )
-      assert.strictEqual(life.result, "fine")
-    }).pipe(Effect.scoped)
+      assert.strictEqual(outcome, "fine")
+    })
   )
 })
 
