@@ -4,6 +4,7 @@ import { Budget, Engine, Execution, Step, Workflow } from "effect-baton"
 import { Tag } from "../src/internal/eventLog.ts"
 import type { ExecutionImpl } from "../src/internal/execution.ts"
 import { currentFrame } from "../src/internal/frame.ts"
+import * as usage from "../src/internal/usage.ts"
 import { consistent, count, start } from "./support/executions.ts"
 
 const memory = Effect.provide(Engine.layerMemory)
@@ -15,11 +16,11 @@ const modelCall = (inputTokens: number, costUsd: number) =>
   Effect.withFiber((fiber): Effect.Effect<void, Budget.BudgetExceeded, Execution.Current> => {
     const frame = currentFrame(fiber)!
     const execution: ExecutionImpl = frame.execution
-    const exceeded = execution.exceeded("modelCalls")
+    const exceeded = usage.exceeded(execution, "modelCalls")
     if (exceeded !== undefined) return Effect.fail(exceeded)
-    execution.countModelCall()
+    usage.countModelCall(execution)
     const used = { inputTokens, outputTokens: 0, costUsd }
-    execution.countTokens(used)
+    usage.countTokens(execution, used)
     execution.append(Tag.ModelCalled, frame, { model: "m", purpose: "p", ...used, durationMillis: 0 })
     return Effect.void
   }) as Effect.Effect<void, Budget.BudgetExceeded, Execution.Current>

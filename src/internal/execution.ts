@@ -10,14 +10,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { Approval, ApprovalOptions } from "../Approval.ts"
-import { BudgetExceeded, type Usage } from "../Budget.ts"
+import type { BudgetExceeded, Usage } from "../Budget.ts"
 import { type CancelResult, RunCancelled } from "../Cancel.ts"
 import type { Event } from "../Event.ts"
 import type { Execution, LogEntry, Progress } from "../Execution.ts"
@@ -30,6 +28,7 @@ import * as attempts from "./attempts.ts"
 import * as cancelling from "./cancelling.ts"
 import { EventLog, Tag } from "./eventLog.ts"
 import { eventStream, statusStream } from "./eventStream.ts"
+import { describe, mainError } from "./failure.ts"
 import { Current, Frame } from "./frame.ts"
 import { Hooks } from "./hooks.ts"
 import type { Host } from "./host.ts"
@@ -38,8 +37,9 @@ import type { Journal, StepCodec } from "./journal.ts"
 import * as journaled from "./journaled.ts"
 import * as people from "./people.ts"
 import type { RunImpl } from "./run.ts"
-import { checker, show } from "./schema.ts"
+import { checker } from "./schema.ts"
 import { endSpan, isTraced, startSpan } from "./span.ts"
+import * as usage from "./usage.ts"
 import { Visit } from "./visit.ts"
 
 type Changes = Partial<Record<Run.RunStatus, Partial<Record<Run.RunStatus, object>>>>
@@ -60,26 +60,6 @@ const maxFrames = 2 ** 30
 
 /** Starts and ends that are nested deeper than this go over the scheduler, so that the stack stays shallow. */
 const maxDepth = 32
-
-/** What an error is called in events: its tag or name, and its message. */
-export const describe = (error: unknown): { readonly error: string; readonly message: string } =>
-  Result.getOrElse(
-    Result.try(() => read(error)),
-    () => ({ error: typeof error, message: show(error) })
-  )
-
-const read = (error: unknown): { readonly error: string; readonly message: string } => {
-  const named = error as
-    | { readonly _tag?: unknown; readonly name?: unknown; readonly message?: unknown }
-    | null
-    | undefined
-  const tag = typeof named?._tag === "string" ? named._tag : typeof named?.name === "string" ? named.name : typeof error
-  return { error: tag, message: typeof named?.message === "string" ? named.message : show(error) }
-}
-
-/** The first error of a cause, or else its defect. */
-export const mainError = (cause: Cause.Cause<unknown>): unknown =>
-  Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
 
 /** What a journal knows of an execution. */
 export interface Restored {
@@ -153,8 +133,8 @@ export class ExecutionImpl implements Execution<any, any> {
   readonly budgeted: boolean
   /** Stands between steps and their work; only tests have one. */
   private readonly interceptor: Interceptor | undefined
-  private steps = 0
-  private models: Omit<Usage, "steps"> | undefined = undefined
+  steps = 0
+  models: Omit<Usage, "steps"> | undefined = undefined
   private newestProgress: Progress | undefined = undefined
   private progressDepth = maxFrames
   /** Results to be reused by the next attempt, where retries resume. */
@@ -260,8 +240,7 @@ export class ExecutionImpl implements Execution<any, any> {
     this.outsideRequests = known.outsideRequests
     this.progressDepth = known.progress?.depth ?? maxFrames
     this.newestProgress = known.progress?.newest
-    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) e.steps += known.usage.steps
-    this.addUsage(known.usage)
+    usage.count(this, known.usage)
     if (this.options.retry?.mode === "resume") this.recorded = new Map()
   }
 
@@ -433,7 +412,7 @@ export class ExecutionImpl implements Execution<any, any> {
         if (!this.isLive(frame)) return Effect.interrupt
         if (this.isHeld) return Effect.flatMap(this.gate, () => this.step(frame, name, key, work, control))
         if (this.budgeted) {
-          const exceeded = this.exceeded("steps")
+          const exceeded = usage.exceeded(this, "steps")
           if (exceeded !== undefined) return Effect.fail(exceeded)
         }
         const now = this.now()
@@ -446,7 +425,7 @@ export class ExecutionImpl implements Execution<any, any> {
           this.append(Tag.StepCompleted, child, { durationMillis: 0, reused: true })
           return reused as Exit.Exit<A>
         }
-        this.countStep()
+        usage.countStep(this)
         visit.enter(fiber, child, "step")
         const run = this.intercepted(work, child)
         return control === undefined ? run : control(run)
@@ -457,10 +436,6 @@ export class ExecutionImpl implements Execution<any, any> {
         return undefined
       }
     )
-  }
-
-  countStep(): void {
-    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) e.steps++
   }
 
   intercepted<A, E, R>(work: Effect.Effect<A, E, R>, frame: Frame): Effect.Effect<A, E, R> {
@@ -565,51 +540,7 @@ export class ExecutionImpl implements Execution<any, any> {
 
   // -- usage ----------------------------------------------------------------
 
-  /** The first limit, here or above, that one more step or model call would pass. */
-  exceeded(kind: "steps" | "modelCalls"): BudgetExceeded | undefined {
-    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) {
-      const budget = e.options.budget
-      if (budget === undefined) continue
-      const used = e.used
-      const counted = kind === "steps" ? used.steps : used.modelCalls
-      const allowed = budget[kind]
-      if (allowed !== undefined && counted >= allowed) {
-        return new BudgetExceeded({ executionId: e.id, limit: kind, allowed, used: counted })
-      }
-      if (kind === "steps") continue
-      const tokens = used.inputTokens + used.outputTokens
-      if (budget.tokens !== undefined && tokens >= budget.tokens) {
-        return new BudgetExceeded({ executionId: e.id, limit: "tokens", allowed: budget.tokens, used: tokens })
-      }
-      if (budget.cost !== undefined && used.costUsd >= budget.cost) {
-        return new BudgetExceeded({ executionId: e.id, limit: "cost", allowed: budget.cost, used: used.costUsd })
-      }
-    }
-    return undefined
-  }
-
-  /** Counts a model call, here and above, before it is made. */
-  countModelCall(): void {
-    this.addUsage({ modelCalls: 1, inputTokens: 0, outputTokens: 0, costUsd: 0 })
-  }
-
-  /** Counts what a model call used, here and above. */
-  countTokens(used: Pick<Usage, "inputTokens" | "outputTokens" | "costUsd">): void {
-    this.addUsage({ modelCalls: 0, ...used })
-  }
-
-  private addUsage(more: Omit<Usage, "steps">): void {
-    for (let e: ExecutionImpl | undefined = this; e !== undefined; e = e.parent) {
-      const used = e.used
-      e.models = {
-        modelCalls: used.modelCalls + more.modelCalls,
-        inputTokens: used.inputTokens + more.inputTokens,
-        outputTokens: used.outputTokens + more.outputTokens,
-        costUsd: used.costUsd + more.costUsd
-      }
-    }
-  }
-
+  /** What it used, with all below it. */
   get used(): Usage {
     return { ...(this.models ?? { modelCalls: 0, inputTokens: 0, outputTokens: 0, costUsd: 0 }), steps: this.steps }
   }

@@ -11,6 +11,7 @@ import { Tag } from "./eventLog.ts"
 import { duplicate, type ExecutionImpl } from "./execution.ts"
 import type { Frame } from "./frame.ts"
 import { Calls, type Journal, type StepCodec } from "./journal.ts"
+import * as usage from "./usage.ts"
 import { Visit } from "./visit.ts"
 
 type Control = (work: Effect.Effect<any, any, any>) => Effect.Effect<any, any, any>
@@ -36,7 +37,7 @@ export const step = <A, E, R>(
       | Exit.Exit<A>
       | undefined
     if (!again && reused === undefined && execution.budgeted) {
-      const exceeded = execution.exceeded("steps")
+      const exceeded = usage.exceeded(execution, "steps")
       if (exceeded !== undefined) return Effect.fail(exceeded)
     }
     const doubt = journal.follow(fiber, child)
@@ -60,7 +61,7 @@ export const step = <A, E, R>(
       execution.append(Tag.StepCompleted, child, { durationMillis: 0, reused: true })
       return reused
     }
-    if (!again) execution.countStep()
+    if (!again) usage.countStep(execution)
     journal.inFlight++
     visit.enter(fiber, child, "step")
     const tried = execution.intercepted(work, child)

@@ -20,8 +20,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { BudgetExceeded } from "../Budget.ts"
 import { type Fields, Tag } from "../internal/eventLog.ts"
-import { describe, mainError } from "../internal/execution.ts"
+import { describe, mainError } from "../internal/failure.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
+import { countModelCall, countTokens, exceeded } from "../internal/usage.ts"
 import { CurrentRecording, type Recording } from "./ModelRecording.ts"
 import { type Outcome, type Request, traced } from "./ModelSpan.ts"
 import { type CallOptions, generate, type Method, stream, wrap } from "./ModelWrapper.ts"
@@ -107,7 +108,7 @@ export class Call {
 
   /** Counts a call, at once: of two calls at the edge of a budget only one comes through. */
   static begin(fiber: Fiber.Fiber<any, any>, frame: Frame, about: About): Call {
-    frame.execution.countModelCall()
+    countModelCall(frame.execution)
     const recording = fiber.getRef(CurrentRecording)
     recording?.release()
     return new Call(frame, about, fiber.getRef(Purpose), recording)
@@ -149,7 +150,7 @@ export class Call {
       ...(this.recalled ? { cached: true } : undefined),
       ...(error === undefined ? undefined : { error })
     }
-    execution.countTokens(fields)
+    countTokens(execution, fields)
     if (this.recording === undefined) execution.append(Tag.ModelCalled, this.frame, fields)
     else this.recording.tried(fields, this.deltas?.told ?? 0)
     const isUncounted = this.finishReason !== undefined && this.tokens.input + this.tokens.output === 0
@@ -298,8 +299,8 @@ export const instrument = (model: LanguageModel.LanguageModel, about: About = {}
 /** What keeps a call from being made: the budget, or the end of what it belongs to. */
 export const refused = (frame: Frame): Effect.Effect<never, BudgetExceeded> | undefined => {
   if (!frame.execution.isLive(frame)) return Effect.interrupt
-  const exceeded = frame.execution.budgeted ? frame.execution.exceeded("modelCalls") : undefined
-  return exceeded === undefined ? undefined : Effect.fail(exceeded)
+  const error = frame.execution.budgeted ? exceeded(frame.execution, "modelCalls") : undefined
+  return error === undefined ? undefined : Effect.fail(error)
 }
 
 const instrumented = (model: LanguageModel.LanguageModel, about: About): LanguageModel.LanguageModel =>
