@@ -399,6 +399,27 @@ export const made = <A, E, R>(
     )
   })
 
+/** Runs an effect in a context of its own; the bracket stands outermost, as for `made`. */
+export const within = <A, E, R>(
+  contextOf: (fiber: Fiber.Fiber<any, any>) => Context.Context<never>,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let leave: (() => void) | undefined
+    return Effect.onExitPrimitive(
+      Effect.withFiber((fiber) => {
+        const previous = fiber.context
+        leave = () => fiber.setContext(previous)
+        fiber.setContext(contextOf(fiber))
+        return effect
+      }),
+      () => {
+        leave?.()
+        return undefined
+      }
+    )
+  })
+
 /** What a provider answered, told by its adapter: it counts even where a tool fails the call afterwards. */
 export const answered = (parts: ReadonlyArray<Part>): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
@@ -431,16 +452,14 @@ const streamed = (
     Stream.suspend(() => stream(model, options)),
     (pull) =>
       Effect.succeed(
-        Effect.withFiber((fiber) => {
-          const previous = fiber.context
-          fiber.setContext(context)
-          return Effect.onExitPrimitive(pull, (exit) => {
-            fiber.setContext(previous)
+        within(
+          () => context,
+          Effect.onExitPrimitive(pull, (exit) => {
             if (exit._tag === "Success") call.sawAll(exit.value)
             else call.end(Pull.isDoneCause(exit.cause) ? undefined : errorName(exit.cause))
             return undefined
           })
-        })
+        )
       )
   )
   return Effect.as(close, parts)

@@ -22,7 +22,7 @@ import { Tag } from "../internal/eventLog.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
 import { isReusable, type ModelAnswers, type ModelEnd, type ModelPlace } from "../internal/journal.ts"
 import { masked } from "../internal/masked.ts"
-import { aboutOf, keys } from "./ModelCall.ts"
+import { aboutOf, keys, within } from "./ModelCall.ts"
 import * as Recall from "./ModelRecall.ts"
 import { CurrentRecording, Recording } from "./ModelRecording.ts"
 import { canonical, describe } from "./ModelRequest.ts"
@@ -71,18 +71,13 @@ const make = (inner: LanguageModel.LanguageModel): LanguageModel.LanguageModel =
   )
   return wrap(outer, {
     generate: (method, given) =>
-      Effect.withFiber((fiber) => {
-        const options = withSteps(given, toolCodec)
-        const previous = fiber.context
-        fiber.setContext(outerContext(fiber))
-        return Effect.onExitPrimitive(
-          method === "generateText" ? generate(outer, method, options) : Recall.object(outer, options),
-          () => {
-            fiber.setContext(previous)
-            return undefined
-          }
-        )
-      }),
+      within(
+        outerContext,
+        Effect.suspend(() => {
+          const options = withSteps(given, toolCodec)
+          return method === "generateText" ? generate(outer, method, options) : Recall.object(outer, options)
+        })
+      ),
     stream: (options) =>
       Stream.unwrap(
         Effect.withFiber((fiber) =>
@@ -297,11 +292,21 @@ const streamed = (
       const outer = yield* CurrentOuter
       const parts = Recall.quietly(stream(inner, Recall.verbatim(options)))
       const live = Stream.provideContext(parts, liveContext(outer, recording)) as Stream.Stream<Recall.Part, any, any>
-      answers.inFlight++
-      const ended = Effect.sync(() => void answers.inFlight--)
+      let begun = false
+      // When it is first read, since who overhears it is told of the end of that.
+      const counted = Stream.unwrap(
+        Effect.sync(() => {
+          begun = true
+          answers.inFlight++
+          return live
+        })
+      )
+      const ended = Effect.sync(() => {
+        if (begun) answers.inFlight--
+      })
       return Recall.reencoded(
         yield* Recall.overheard(
-          live,
+          counted,
           (answer) => Effect.andThen(ended, keep(recording, answer)),
           (cause) => Effect.andThen(ended, cut(recording, cause))
         )
