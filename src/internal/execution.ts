@@ -66,7 +66,6 @@ export interface Restored {
   readonly status: Run.RunStatus
   readonly attempt: number
   readonly paused: boolean
-  readonly outsideRequests: number
   readonly progress: { readonly newest: Progress; readonly depth: number } | undefined
   readonly usage: Usage
 }
@@ -237,7 +236,6 @@ export class ExecutionImpl implements Execution<any, any> {
     this.attempt = known.attempt
     this.paused = known.paused
     if (known.paused) this.holds++
-    this.outsideRequests = known.outsideRequests
     this.progressDepth = known.progress?.depth ?? maxFrames
     this.newestProgress = known.progress?.newest
     usage.count(this, known.usage)

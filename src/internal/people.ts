@@ -60,7 +60,7 @@ const checkTimeout = checker(DurationInput)
 
 /** An approval by these rules over the run's own. */
 export const makeApproval = (
-  execution: ExecutionImpl,
+  execution: Pick<ExecutionImpl, "workflow" | "options">,
   message: string | undefined,
   options: ApprovalOptions | undefined
 ): Result.Result<Pending, InvalidOptions> => {
@@ -77,7 +77,7 @@ const noRules: ApprovalOptions = {}
 
 /** A request for a value of a schema. */
 export const makeInput = (
-  execution: ExecutionImpl,
+  execution: Pick<ExecutionImpl, "workflow">,
   message: string,
   schema: Schema.Codec<any, any>,
   timeout: Duration.Input | undefined
@@ -197,7 +197,7 @@ export const askFromOutside = (
     const request = made.success
     return Effect.callback((resume) => {
       // Callers outside know nothing of each other, so every request gets a number of its own.
-      const child = outside(execution, name, ++execution.outsideRequests, execution.now())
+      const child = outside(execution, name, String(++execution.outsideRequests), execution.now())
       execution.hold(1)
       open(request, child)
       const stop = execution.observe(() => resume(execution.whileLive(() => Effect.never)))
@@ -215,23 +215,25 @@ export const askFromOutside = (
     })
   })
 
-const outside = (execution: ExecutionImpl, name: "approval" | "input", n: number, now: number): Frame => {
+const outside = (execution: ExecutionImpl, name: string, key: string, now: number): Frame => {
   const body = new Frame(execution, undefined, "", 1, 0)
   execution.outside ??= new Frame(execution, body, "handle", 1, 0)
-  return execution.outside.enter(name, String(n), now)!
+  return execution.outside.enter(name, key, now)!
 }
 
-/** Takes up a request from outside whose asker may be gone: it still holds the body until the answer. */
-export const reopenOutside = (
-  execution: ExecutionImpl,
-  request: Pending,
-  name: "approval" | "input",
-  n: number,
-  startedAt: number
-): void => {
+/** Opens a request from outside for whoever waits elsewhere, or did: all it does here is to hold the body until its end. */
+export const openOutside = (execution: ExecutionImpl, request: Pending, path: string, startedAt: number): void => {
+  const [, name, key] = path.split("/")
   execution.hold(1)
-  open(request, outside(execution, name, n, startedAt))
   request.resume = () => execution.hold(-1)
+  open(request, outside(execution, name, key, startedAt))
+}
+
+/** Takes such a request back. */
+export const withdrawOutside = (request: Pending): void => {
+  const { resume } = request
+  withdraw(request)
+  resume?.(Effect.interrupt)
 }
 
 const open = (request: Pending, frame: Frame): void => {

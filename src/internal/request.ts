@@ -55,6 +55,11 @@ abstract class Base extends Lazy {
     this.attempt = frame.execution.attempt
   }
 
+  /** Says which it is, whatever place it has now. */
+  known(id: string): void {
+    this.text = id
+  }
+
   /** Epoch milliseconds. */
   get createdAt(): number {
     return this.frame.execution.startedAt + this.frame.startedAt
@@ -214,10 +219,13 @@ export class PendingInput extends Base {
     return "Input" as const
   }
   readonly schema: Schema.Codec<unknown, unknown>
+  /** The JSON Schema as it was stored, which says more than one that was made from it. */
+  private readonly stored: unknown
 
-  constructor(message: string, schema: Schema.Codec<any, any>, timeout: Duration.Input | undefined) {
+  constructor(message: string, schema: Schema.Codec<any, any>, timeout: Duration.Input | undefined, stored?: unknown) {
     super(message, timeout)
     this.schema = schema
+    this.stored = stored
   }
 
   toRequest(): InputRequest {
@@ -230,7 +238,7 @@ export class PendingInput extends Base {
       message: this.message,
       createdAt: new Date(this.createdAt),
       ...this.expiry,
-      jsonSchema: jsonSchema(this.schema),
+      jsonSchema: this.stored ?? jsonSchema(this.schema),
       responses: []
     }
   }

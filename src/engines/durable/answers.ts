@@ -124,7 +124,10 @@ export class Answers {
       if (row.outcome !== null) return refused(new RequestSettled({ requestId, outcome: row.outcome }))
       const before = answers.get(requestId) ?? []
       const live = execution === undefined ? undefined : people.find(execution, requestId)
-      const request = live === undefined || live.kind === "Approval" ? detached(row, execution?.workflow ?? "") : live
+      const request =
+        live === undefined || live.kind === "Approval"
+          ? detached(row, execution?.workflow ?? "", this.engine.asking.schemas.get(requestId))
+          : live
       if (request instanceof PendingApproval) request.restore(toResponses(before))
       const time = this.engine.now()
       const result = request.respond(said, time)
@@ -223,10 +226,13 @@ export class Answers {
       if (Result.isSuccess(result)) people.answered(request, said, result.success)
     }
     for (const row of [...unheard.expired, ...requests]) {
-      if (row.outcome !== "timed-out" || execution.outcome !== undefined) continue
+      if (execution.outcome !== undefined) return
       const request = people.find(execution, row.id)
-      if (request === undefined) journal.unheard.expired.push(row)
-      else people.expire(request, Number(row.decided_at))
+      const isOutside = row.path.startsWith("handle/")
+      if (row.outcome === "timed-out") {
+        if (request !== undefined) people.expire(request, Number(row.decided_at))
+        else if (!isOutside) journal.unheard.expired.push(row)
+      } else if (row.outcome === "withdrawn" && isOutside && request !== undefined) people.withdrawOutside(request)
     }
   }
 }

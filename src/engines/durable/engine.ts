@@ -37,6 +37,7 @@ import { isSettled } from "../../Run.ts"
 import { HumanChannel, inbox } from "../../services/HumanChannel.ts"
 import { Alarm } from "./alarm.ts"
 import { Answers } from "./answers.ts"
+import { Asking } from "./asking.ts"
 import type { DurableJournal, JournalHost } from "./journal.ts"
 import { Parking } from "./parking.ts"
 import type { Placement } from "./placement.ts"
@@ -92,6 +93,7 @@ export class DurableEngine implements Host, JournalHost {
   readonly parking = new Parking(this)
   readonly watchers = new Watchers(this)
   readonly answers = new Answers(this)
+  readonly asking = new Asking(this)
   readonly signals = new Signals(this)
   readonly alarm = new Alarm(this)
 

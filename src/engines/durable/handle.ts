@@ -19,20 +19,22 @@ import type { Execution, LogEntry, Progress } from "../../Execution.ts"
 import type { AnswerError, HumanRequest, InputTimedOut } from "../../HumanRequest.ts"
 import * as cancelling from "../../internal/cancelling.ts"
 import type { ExecutionImpl } from "../../internal/execution.ts"
+import * as people from "../../internal/people.ts"
 import type { Answer } from "../../internal/request.ts"
 import { isSettled, type RunStatus } from "../../Run.ts"
-import { type InvalidOptions, RunSettled } from "../../RunError.ts"
+import type { InvalidOptions, RunSettled } from "../../RunError.ts"
 import type { AnswerOptions } from "../../services/HumanChannel.ts"
 import { toEvent } from "../../stores/SqlRunStore.ts"
 import type { Any } from "../../Workflow.ts"
+import { settledError } from "./asking.ts"
 import { decodeStored, parse, type Stored } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
 import type { AnswerRow, EventRow, RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
 import { detached, toResponses } from "./requests.ts"
-import type { RunRow } from "./rows.ts"
+import { type RunRow, resident } from "./rows.ts"
 import { progressOf, usageOf } from "./totals.ts"
-import { patient } from "./unavailable.ts"
+import { realSleep } from "./writer.ts"
 
 const page = 256
 
@@ -121,7 +123,8 @@ export class DurableHandle implements Execution<any, any> {
         let ended = false
         const pull: Effect.Effect<NonEmptyReadonlyArray<Event>, Cause.Done> = Effect.suspend(() => {
           if (ended) return Cause.done()
-          return this.changing(
+          return this.engine.watchers.changing(
+            this.id,
             Effect.map(
               this.engine.query<EventRow>(
                 `SELECT * FROM baton_events WHERE execution_id = ? AND sequence >= ? ORDER BY sequence LIMIT ${page}`,
@@ -145,40 +148,6 @@ export class DurableHandle implements Execution<any, any> {
     )
   }
 
-  /** Asks again whenever something of the execution is on disk, until there is an answer, or nothing more can come. */
-  private changing<A>(
-    ask: Effect.Effect<A | undefined>,
-    isOver: () => Effect.Effect<boolean> | false
-  ): Effect.Effect<A | undefined> {
-    return Effect.suspend(() => {
-      let changed = false
-      let wake: (() => void) | undefined
-      const stop = this.engine.watchers.watch(this.id, () => {
-        changed = true
-        wake?.()
-      })
-      const turn: Effect.Effect<A | undefined> = Effect.suspend(() => {
-        changed = false
-        return Effect.flatMap(patient(ask), (answer) => {
-          if (answer !== undefined) return Effect.succeed(answer)
-          const over = isOver()
-          return Effect.flatMap(over === false ? Effect.succeed(false) : patient(over), (over) =>
-            over
-              ? Effect.succeed(undefined)
-              : Effect.andThen(
-                  Effect.callback<void>((resume) => {
-                    if (changed) return resume(Effect.void)
-                    wake = () => resume(Effect.void)
-                  }),
-                  turn
-                )
-          )
-        })
-      })
-      return Effect.ensuring(turn, Effect.sync(stop))
-    })
-  }
-
   get requests(): Effect.Effect<ReadonlyArray<HumanRequest>> {
     const stored = Effect.gen({ self: this }, function* () {
       const rows = yield* this.engine.query<RequestRow>(
@@ -192,7 +161,7 @@ export class DurableHandle implements Execution<any, any> {
       )
       return rows.map((row) => {
         const shown = detached(row, this.workflow).toRequest()
-        if (shown._tag === "Input") return { ...shown, jsonSchema: parse(row.rules).jsonSchema }
+        if (shown._tag === "Input") return shown
         return { ...shown, responses: toResponses(answers.filter((answer) => answer.request_id === row.id)) }
       })
     })
@@ -240,10 +209,24 @@ export class DurableHandle implements Execution<any, any> {
   private ask(kind: "pause" | "resume"): (row: RunRow) => Effect.Effect<void, RunSettled> {
     return (row) =>
       isSettled(row.status)
-        ? Effect.fail(
-            new RunSettled({ executionId: this.id, status: row.status as "completed" | "failed" | "cancelled" })
-          )
-        : this.engine.signals.send(this.id, kind, null)
+        ? Effect.fail(settledError(this.id, row.status))
+        : Effect.flatMap(this.engine.signals.send(this.id, kind, null), (signal) => this.done(signal))
+  }
+
+  /** Ends when the owner has done what was asked of it, or nobody has the run: whoever takes it up does it first. */
+  private done(signal: number): Effect.Effect<void> {
+    const look = Effect.map(
+      this.engine.query<{ wake_at: number | null }>(
+        `SELECT r.wake_at FROM baton_runs r JOIN baton_signals s ON s.execution_id = r.id WHERE s.id = ?`,
+        [signal]
+      ),
+      ([row]) => (row?.wake_at === resident ? undefined : true)
+    )
+    // An owner that is gone does nothing.
+    return Effect.raceFirst(
+      Effect.asVoid(this.engine.watchers.changing(this.id, look, () => false)),
+      realSleep(Math.max(1000, 2 * this.engine.pollMillis))
+    )
   }
 
   get pause(): Effect.Effect<void, RunSettled> {
@@ -306,7 +289,7 @@ export class DurableHandle implements Execution<any, any> {
   }
 
   waitForApproval(message?: string, options?: ApprovalOptions): Effect.Effect<Approval, InvalidOptions | RunSettled> {
-    return this.outside((execution) => execution.waitForApproval(message, options))
+    return this.engine.asking.ask(this.id, (of) => people.makeApproval(of, message, options))
   }
 
   waitForInput<A>(
@@ -314,26 +297,7 @@ export class DurableHandle implements Execution<any, any> {
     schema: Schema.Codec<A, any>,
     options?: { readonly timeout?: Duration.Input | undefined }
   ): Effect.Effect<A, InvalidOptions | InputTimedOut | RunSettled> {
-    return this.outside((execution) => execution.waitForInput(prompt, schema, options))
-  }
-
-  private outside<A, E>(f: (execution: ExecutionImpl) => Effect.Effect<A, E>): Effect.Effect<A, E | RunSettled> {
-    const asked = Effect.flatMap(
-      this.engine.recovery.activate(this.id),
-      (execution): Effect.Effect<A, E | RunSettled> =>
-        execution === undefined
-          ? Effect.flatMap(this.row, (row) =>
-              isSettled(row.status)
-                ? Effect.fail(
-                    new RunSettled({ executionId: this.id, status: row.status as "completed" | "failed" | "cancelled" })
-                  )
-                : Effect.die(
-                    new Error(`${this.workflow} does not run in this process: ask from one that has registered it`)
-                  )
-            )
-          : f(execution)
-    )
-    return this.engine.parking.pinned(this.id, asked)
+    return this.engine.asking.ask(this.id, (of) => people.makeInput(of, prompt, schema, options?.timeout))
   }
 
   private say(requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
@@ -387,7 +351,7 @@ export class DurableHandle implements Execution<any, any> {
         : Effect.succeed(exit)
     })
     return Effect.map(
-      this.changing(ask, () => false),
+      this.engine.watchers.changing(this.id, ask, () => false),
       (exit) => exit!
     )
   }

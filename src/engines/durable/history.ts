@@ -26,6 +26,8 @@ export interface RequestRow {
   readonly kind: "Approval" | "Input"
   readonly message: string
   readonly rules: string
+  /** The number of the event of its opening; 0 of one that was decided before it was opened. */
+  readonly sequence: number
   readonly created_at: number
   readonly expires_at: number | null
   readonly outcome: RequestOutcome | null

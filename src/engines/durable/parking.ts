@@ -51,8 +51,6 @@ export class Parking {
     if (this.pins.has(execution.id)) return false
     // A person is being asked right now.
     if (people.list(execution).some(({ stopDelivery }) => stopDelivery !== undefined)) return false
-    // Somebody outside waits for an answer.
-    if (execution.holds > (execution.paused ? 1 : 0)) return false
     for (const child of execution.children ?? []) if (!this.canLeave(child)) return false
     return (
       execution.state === "awaiting" ||

@@ -38,6 +38,8 @@ export class Recorded {
   private readonly results = new Map<string, Stored>()
   private readonly begun = new Set<string>()
   private readonly requests = new Map<string, KnownRequest>()
+  /** The requests from outside that are open, whichever attempt they were opened in. */
+  readonly outside: Array<KnownRequest> = []
   private readonly timers = new Map<string, TimerRow>()
   private readonly children = new Map<string, string>()
   private readonly answers = new Map<string, StoredCall>()
@@ -81,6 +83,8 @@ export class Recorded {
         // The attempt after this one uses it too.
         if (resumes && completed.has(childId)) this.earlierChildren.set(path, childId)
       }
+      // What is asked from outside is not the body's to repeat.
+      if (path.startsWith("handle/")) continue
       if (of !== attempt) {
         if (!resumes) continue
         if (result !== null && tag === "StepCompleted") this.earlier.set(path, parse(result))
@@ -100,7 +104,7 @@ export class Recorded {
         this.repeats.set(key, (this.repeats.get(key) ?? 0) + 1)
       }
       if (tag === "StepStarted") this.begun.add(path)
-      if (Strands.has(tag) && !path.startsWith("handle/")) this.strands.load(path, parse(result))
+      if (Strands.has(tag)) this.strands.load(path, parse(result))
       else if (result !== null && Recorded.ends(tag)) this.results.set(path, parse(result))
     }
     for (const row of history.requests) {
@@ -110,11 +114,18 @@ export class Recorded {
         settled: settled.get(row.id),
         answered: answered.get(row.id) ?? 0
       }
-      if (row.attempt === attempt) this.requests.set(row.path, known)
+      if (row.path.startsWith("handle/")) {
+        if (known.settled === undefined && row.sequence > 0) this.keepOutside(known)
+      } else if (row.attempt === attempt) this.requests.set(row.path, known)
       else if (resumes && known.settled !== undefined) this.earlierRequests.set(row.path, known)
     }
     for (const timer of history.timers) if (timer.attempt === attempt) this.timers.set(timer.path, timer)
     for (const { isTogether, key } of this.ends(history, attempt)) this.turns.load(key, isTogether)
+  }
+
+  private keepOutside(known: KnownRequest): void {
+    this.outside.push(known)
+    this.repeats.set(`RequestOpened ${known.row.path}`, 1)
   }
 
   /** What ended, in the order in which the body was told. */
@@ -213,8 +224,8 @@ export class Recorded {
   /** Whether there is a request that was open, or a sleep that went on, that the body has not come to again. */
   get isBehind(): boolean {
     for (const { state } of this.timers.values()) if (state === "pending") return true
-    for (const { row, settled } of this.requests.values()) {
-      if (settled === undefined && !row.path.startsWith("handle/")) return true
+    for (const { settled } of this.requests.values()) {
+      if (settled === undefined) return true
     }
     return false
   }
@@ -246,12 +257,5 @@ export class Recorded {
 
   earlierChild(path: string): string | undefined {
     return this.earlierChildren.get(path)
-  }
-
-  /** The requests from outside that are open. */
-  get outside(): ReadonlyArray<KnownRequest> {
-    return [...this.requests.values()].filter(
-      ({ row, settled }) => row.path.startsWith("handle/") && settled === undefined
-    )
   }
 }

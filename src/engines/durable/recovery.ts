@@ -245,16 +245,9 @@ export class Recovery {
     const cancel = events.findLast((event) => event.tag === "CancelRequested")
     if (cancel !== undefined) execution.cancelled = { reason: parse(cancel.fields).reason }
     for (const known of journal.recorded.outside) {
-      const request = detached(known.row, execution.workflow)
-      const [, name, n] = known.row.path.split("/")
+      const request = detached(known.row, execution.workflow, this.engine.asking.schemas.get(known.row.id))
       journal.restoreAnswers(request, known)
-      people.reopenOutside(
-        execution,
-        request,
-        name as "approval" | "input",
-        Number(n),
-        known.row.created_at - journal.startedAt
-      )
+      people.openOutside(execution, request, known.row.path, known.row.created_at - journal.startedAt)
     }
     const retry = of("RetryScheduled")[0]
     if (retry !== undefined) {
@@ -326,7 +319,6 @@ const restored = (
     status: status === undefined ? row.status : parse(status.fields).to,
     attempt: lastAttempt(events),
     paused: events.findLast(({ tag }) => tag === "Paused" || tag === "Resumed")?.tag === "Paused",
-    outsideRequests: events.filter((event) => event.tag === "RequestOpened" && event.path.startsWith("handle/")).length,
     progress: progressOf(events),
     usage
   }

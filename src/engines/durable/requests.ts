@@ -12,19 +12,31 @@ import { type Answer, type Pending, PendingApproval, PendingInput, type Settleme
 import { parse } from "./codec.ts"
 import type { AnswerRow, KnownRequest, RequestRow } from "./history.ts"
 
-/** A request that stands in no body; an input is checked by the JSON Schema it was stored with. */
-export const detached = (row: RequestRow, workflow: string): Pending => {
+/** Where a request stands that stands in no body. */
+type Place = Pick<RequestRow, "id" | "execution_id" | "path" | "attempt" | "created_at">
+
+/** Gives a request its place. */
+export const placed = (request: Pending, { attempt, created_at, execution_id, id, path }: Place, workflow: string) => {
+  const created = Number(created_at)
+  const execution = { id: execution_id, workflow, startedAt: 0, attempt, now: () => created }
+  // All that a request reads of its frame.
+  request.open({ execution, path, startedAt: created } as unknown as Frame)
+  request.known(id)
+  return request
+}
+
+/**
+ * A request that stands in no body; an input is checked by the JSON Schema it was stored with, where its schema is not
+ * known here.
+ */
+export const detached = (row: RequestRow, workflow: string, schema?: Schema.Codec<any, any>): Pending => {
   const { jsonSchema, message = row.message, ...rules } = parse(row.rules)
   const timeout = row.expires_at === null ? undefined : Duration.millis(Number(row.expires_at) - Number(row.created_at))
   const request =
     row.kind === "Approval"
       ? new PendingApproval(message, timeout === undefined ? rules : { ...rules, timeout })
-      : new PendingInput(message, fromJsonSchema(jsonSchema), timeout)
-  const created = Number(row.created_at)
-  const execution = { id: row.execution_id, workflow, startedAt: 0, attempt: row.attempt, now: () => created }
-  // All that a request reads of its frame.
-  request.open({ execution, path: row.path, startedAt: created } as unknown as Frame)
-  return request
+      : new PendingInput(message, schema ?? fromJsonSchema(jsonSchema), timeout, jsonSchema)
+  return placed(request, row, workflow)
 }
 
 /** Where the JSON Schema can not be read back, anything goes: whoever runs the body checks it by the schema itself. */

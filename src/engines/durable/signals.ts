@@ -44,13 +44,15 @@ export class Signals {
     })
   }
 
-  /** Tells the owner of an execution that there is something to do. */
-  send(id: string, kind: string, payload: string | null): Effect.Effect<void> {
-    const insert = this.engine.command(`INSERT INTO baton_signals (execution_id, kind, payload) VALUES (?, ?, ?)`, [
-      id,
-      kind,
-      payload
-    ])
+  /** Writes down what is wanted of an execution, and gives the number of that. */
+  write(id: string, kind: string, payload: string | null): Effect.Effect<number> {
+    const text = `INSERT INTO baton_signals (execution_id, kind, payload) VALUES (?, ?, ?) RETURNING id`
+    return Effect.map(this.engine.command<{ id: number }>(text, [id, kind, payload]), ([row]) => Number(row.id))
+  }
+
+  /** Tells the owner of an execution that there is something to do, and gives the number of that. */
+  send(id: string, kind: string, payload: string | null): Effect.Effect<number> {
+    const insert = this.write(id, kind, payload)
     // An answer that comes after a pause must not let the run go on before it.
     const mark = (paused: string) => this.engine.command(`UPDATE baton_runs SET paused = ${paused} WHERE id = ?`, [id])
     const before =
@@ -59,7 +61,7 @@ export class Signals {
         : kind === "resume"
           ? mark(`CASE WHEN paused = ${pauseWanted} THEN 0 ELSE paused END`)
           : Effect.void
-    return Effect.andThen(before, Effect.andThen(insert, this.tellOwner(id)))
+    return Effect.andThen(before, Effect.tap(insert, this.tellOwner(id)))
   }
 
   /** Nobody waits for it: who does not hear looks on their own. */
@@ -132,7 +134,7 @@ export class Signals {
         execution.fork(cancel)
         return true
       }
-      yield* this.obey(execution, signal.kind)
+      yield* this.obey(execution, signal)
       yield* journal.flush
       // It was taken away in the middle: whoever has it now does it.
       return journal.isClosed ? false : yield* done
@@ -140,10 +142,12 @@ export class Signals {
     return this.engine.parking.pinned(signal.execution_id, handle)
   }
 
-  private obey(execution: ExecutionImpl, kind: string): Effect.Effect<void> {
+  private obey(execution: ExecutionImpl, { id, kind, payload }: SignalRow): Effect.Effect<void> {
     switch (kind) {
       case "look":
         return this.engine.answers.look(execution)
+      case "ask":
+        return this.engine.asking.open(execution, id, payload!)
       case "pause":
         return Effect.ignore(execution.pause)
       case "resume":

@@ -1,8 +1,10 @@
 /**
  * Who waits in this process for something of an execution to be on disk.
  */
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { DurableEngine } from "./engine.ts"
+import { patient } from "./unavailable.ts"
 
 export class Watchers {
   private readonly engine: DurableEngine
@@ -31,6 +33,42 @@ export class Watchers {
       watchers.delete(watcher)
       if (watchers.size === 0 && this.watchers.get(id) === watchers) this.watchers.delete(id)
     }
+  }
+
+  /** Asks again whenever something of the execution is on disk, until there is an answer, or nothing more can come. */
+  changing<A>(
+    id: string,
+    ask: Effect.Effect<A | undefined>,
+    isOver: () => Effect.Effect<boolean> | false
+  ): Effect.Effect<A | undefined> {
+    return Effect.suspend(() => {
+      let changed = false
+      let wake: (() => void) | undefined
+      const stop = this.watch(id, () => {
+        changed = true
+        wake?.()
+      })
+      const turn: Effect.Effect<A | undefined> = Effect.suspend(() => {
+        changed = false
+        return Effect.flatMap(patient(ask), (answer) => {
+          if (answer !== undefined) return Effect.succeed(answer)
+          const over = isOver()
+          return Effect.flatMap(over === false ? Effect.succeed(false) : patient(over), (over) =>
+            over
+              ? // What came between the two looks counts.
+                patient(ask)
+              : Effect.andThen(
+                  Effect.callback<void>((resume) => {
+                    if (changed) return resume(Effect.void)
+                    wake = () => resume(Effect.void)
+                  }),
+                  turn
+                )
+          )
+        })
+      })
+      return Effect.ensuring(turn, Effect.sync(stop))
+    })
   }
 
   tellExit(id: string, exit: Exit.Exit<any, any> | undefined): void {

@@ -177,10 +177,10 @@ export const retries: Checks = {
   "a pause holds the next attempt back": (kit) =>
     Effect.gen(function* () {
       const log: Array<string> = []
-      const execution = yield* start(flaky(log, 1), "", { retry: { attempts: 1, delay: "10 millis" } })
+      const execution = yield* start(flaky(log, 1), "", { retry: { attempts: 1, delay: "200 millis" } })
       yield* reached(execution, "RetryScheduled")
       yield* execution.pause
-      yield* kit.pass("20 millis")
+      yield* kit.pass("250 millis")
       yield* equal("the status", yield* execution.status, "awaiting")
       yield* equal("what was done", log, ["prepare", "try"])
       yield* execution.resume
