@@ -36,7 +36,7 @@ export class Starts {
 
   launch(run: RunImpl): Effect.Effect<Execution<any, any>> {
     return Effect.withFiber((fiber) => {
-      if (run.execution !== undefined) return Effect.succeed(run.execution)
+      if (run.execution !== undefined) return this.known(run.id, run.execution)
       if (this.engine.isDraining) return Effect.die(new EngineShutdown({ workflow: run.workflow.name }))
       if (!this.engine.runs)
         return Effect.die(new Error(`This process runs nothing: start ${run.workflow.name} with run.submit`))
@@ -50,7 +50,7 @@ export class Starts {
   /** Starts a run of a registered workflow; a process that runs nothing leaves it to one that does. */
   submit(run: RunImpl): Effect.Effect<Execution<any, any>, WorkflowNotRegistered> {
     return Effect.withFiber((fiber) => {
-      if (run.execution !== undefined) return Effect.succeed(run.execution)
+      if (run.execution !== undefined) return this.known(run.id, run.execution)
       const { name, version } = run.workflow
       const registration = this.engine.registry.find(name, version)
       if (this.engine.runs && registration !== undefined)
@@ -120,6 +120,12 @@ export class Starts {
     const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
     run.execution = handle
     return Effect.as((execution.journal as DurableJournal).flush, handle)
+  }
+
+  /** A run that was started before: nobody is told of it until it is on disk (D2). */
+  private known(id: string, execution: Execution<any, any>): Effect.Effect<Execution<any, any>> {
+    const journal = this.engine.residents.get(id)?.journal
+    return journal === undefined ? Effect.succeed(execution) : Effect.as(journal.flush, execution)
   }
 
   private create(
