@@ -209,6 +209,24 @@ export class Answers {
     })
   }
 
+  /** What a process took that knows only the JSON Schema of a request is no answer to it: the request is open again. */
+  private takeBack(journal: DurableJournal, { n, request_id, said, time }: AnswerRow, why: AnswerError): void {
+    journal.answered.set(request_id, n - 1)
+    const answer = [request_id, n, said, time]
+    const takeBack = Effect.gen({ self: this }, function* () {
+      const reopened = yield* this.engine.query(
+        `UPDATE baton_requests SET outcome = NULL, decided_at = NULL WHERE id = ? AND EXISTS
+         (SELECT 1 FROM baton_answers WHERE request_id = ? AND n = ? AND said = ? AND time = ?) RETURNING id`,
+        [request_id, ...answer]
+      )
+      if (reopened.length === 0) return
+      yield* this.engine.query(`DELETE FROM baton_answers WHERE request_id = ? AND n = ?`, [request_id, n])
+    })
+    const written = this.engine.writer.exposed(orUnavailable(this.engine.sql.withTransaction(takeBack)))
+    const warning = Effect.logWarning(`An answer that another process took was taken back: ${why.message}`)
+    this.engine.fork(this.engine.parking.pinned(journal.id, Effect.andThen(written, warning)))
+  }
+
   /** Gives the execution what was said, as far as its body is there to hear it; the rest is kept until it is. */
   takeUp(execution: ExecutionImpl, answers: ReadonlyArray<AnswerRow>, requests: ReadonlyArray<RequestRow>): void {
     const journal = execution.journal as DurableJournal
@@ -224,6 +242,7 @@ export class Answers {
       const said = toAnswer(row)
       const result = request.respond(said, Number(row.time))
       if (Result.isSuccess(result)) people.answered(request, said, result.success)
+      else this.takeBack(journal, row, result.failure)
     }
     for (const row of [...unheard.expired, ...requests]) {
       if (execution.outcome !== undefined) return
