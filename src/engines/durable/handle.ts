@@ -33,7 +33,7 @@ import type { AnswerRow, EventRow, RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
 import { detached, toResponses } from "./requests.ts"
 import { type RunRow, resident } from "./rows.ts"
-import { progressOf, usageOf } from "./totals.ts"
+import { addUsage, progressOf, usageOf } from "./totals.ts"
 import { realSleep } from "./writer.ts"
 
 const page = 256
@@ -176,9 +176,24 @@ export class DurableHandle implements Execution<any, any> {
       (execution) => execution.usage,
       () =>
         Effect.flatMap(this.row, (row) =>
-          row.usage_total === null ? Effect.map(this.events_("1 = 1"), usageOf) : Effect.succeed(parse(row.usage_total))
+          row.settled_at === null ? this.usedBy(this.id) : Effect.succeed(parse(row.usage_total ?? "{}"))
         )
     )
+  }
+
+  /** What an execution that goes on has used, with all that is below it. */
+  private usedBy(id: string): Effect.Effect<Usage> {
+    const { reads } = this.engine
+    return Effect.gen({ self: this }, function* () {
+      const [events, children] = yield* Effect.all([reads.events(id), reads.children(id)], { concurrency: 2 })
+      const below = yield* Effect.forEach(
+        children,
+        (child) =>
+          child.settled_at === null ? this.usedBy(child.id) : Effect.succeed(parse(child.usage_total ?? "{}")),
+        { concurrency: "unbounded" }
+      )
+      return below.reduce(addUsage, usageOf(events))
+    })
   }
 
   // -- steering -------------------------------------------------------------

@@ -22,7 +22,7 @@ export class Reads {
   readonly answers: (id: string) => Effect.Effect<ReadonlyArray<AnswerRow>>
   private readonly timers: (id: string) => Effect.Effect<ReadonlyArray<TimerRow>>
   private readonly seeds: (id: string) => Effect.Effect<ReadonlyArray<SeedRow>>
-  private readonly children: (id: string) => Effect.Effect<ReadonlyArray<ChildRow>>
+  readonly children: (id: string) => Effect.Effect<ReadonlyArray<ChildRow>>
 
   constructor(engine: DurableEngine) {
     const by = <A extends object>(key: keyof A & string, select: string, order: string) =>
