@@ -142,13 +142,13 @@ export const cancels: Checks = {
   "once a cancel is accepted, a late success changes nothing": (kit) =>
     Effect.gen(function* () {
       const workflow = Workflow.make("late", {
-        run: () => Step.make("work", { run: Effect.uninterruptible(Effect.as(Effect.sleep("20 millis"), "late")) })
+        run: () => Step.make("work", { run: Effect.uninterruptible(Effect.as(Effect.sleep("300 millis"), "late")) })
       })
       const execution = yield* start(workflow, "", { cancel: { graceful: true } })
       yield* reached(execution, "StepStarted")
       const cancelling = yield* Effect.forkChild(execution.cancel())
       yield* reached(execution, "CancelRequested")
-      yield* kit.pass("20 millis")
+      yield* kit.pass("300 millis")
       yield* equal("the cancel", yield* Fiber.join(cancelling), "cancelled")
       yield* failsWith("the result", "RunCancelled", execution.result)
       yield* agrees(execution)

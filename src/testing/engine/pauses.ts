@@ -15,7 +15,7 @@ export const pauses: Checks = {
           Effect.gen(function* () {
             yield* Step.make("first", {
               run: Effect.andThen(
-                Effect.sleep("20 millis"),
+                Effect.sleep("300 millis"),
                 Effect.sync(() => void log.push("first"))
               )
             })
@@ -29,7 +29,7 @@ export const pauses: Checks = {
       yield* execution.pause
       yield* execution.pause
       yield* equal("the status", yield* execution.status, "awaiting")
-      yield* kit.pass("20 millis")
+      yield* kit.pass("300 millis")
       yield* reached(execution, "StepCompleted", "first")
       yield* Effect.repeat(Effect.yieldNow, { times: 20 })
       yield* equal("what was done", log, ["first"])

@@ -219,9 +219,9 @@ export const approvals: Checks = {
         run: () =>
           Effect.all(
             [
-              Effect.map(Execution.waitForApproval("one", { key: "1", timeout: "20 millis" }), say),
+              Effect.map(Execution.waitForApproval("one", { key: "1", timeout: "300 millis" }), say),
               Effect.map(
-                Execution.waitForApproval("two", { key: "2", timeout: "20 millis", autoApproveOnTimeout: true }),
+                Execution.waitForApproval("two", { key: "2", timeout: "300 millis", autoApproveOnTimeout: true }),
                 say
               )
             ],
@@ -230,8 +230,8 @@ export const approvals: Checks = {
       })
       const execution = yield* start(timed, "")
       const [request] = yield* opened(execution, 2)
-      yield* equal("when it expires", request!.expiresAt!.getTime() - request!.createdAt.getTime(), 20)
-      yield* kit.pass("20 millis")
+      yield* equal("when it expires", request!.expiresAt!.getTime() - request!.createdAt.getTime(), 300)
+      yield* kit.pass("300 millis")
       yield* equal("the result", yield* execution.result, ["no, undefined, timeout", "yes, undefined, timeout"])
       const late = yield* failsWith("a late answer", "RequestSettled", execution.approve(request!.id))
       yield* equal("what became of it", late.outcome, "timed-out")
@@ -476,15 +476,15 @@ export const inputs: Checks = {
     Effect.gen(function* () {
       const workflow = Workflow.make("timed", {
         run: () =>
-          Execution.waitForInput("Name?", Schema.String, { timeout: "20 millis" }).pipe(
+          Execution.waitForInput("Name?", Schema.String, { timeout: "300 millis" }).pipe(
             Effect.catchTag("InputTimedOut", (error) =>
-              Effect.succeed(error.afterMillis >= 15 ? "nobody" : "too early")
+              Effect.succeed(error.afterMillis >= 295 ? "nobody" : "too early")
             )
           )
       })
       const execution = yield* start(workflow, "")
       const [request] = yield* opened(execution)
-      yield* kit.pass("20 millis")
+      yield* kit.pass("300 millis")
       yield* equal("the result", yield* execution.result, "nobody")
       yield* failsWith("a late answer", "RequestSettled", execution.answer(request!.id, "ada"))
     }),
