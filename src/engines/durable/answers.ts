@@ -12,10 +12,10 @@ import type { DurableEngine } from "./engine.ts"
 import { gather, inSizes } from "./gather.ts"
 import type { AnswerRow, RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
-import { among } from "./reads.ts"
+import { amongIds } from "./reads.ts"
 import { detached, readable, toAnswer, toResponses } from "./requests.ts"
 import { orUnavailable } from "./unavailable.ts"
-import { valuesOf } from "./writer.ts"
+import { isOne, valuesOf } from "./writer.ts"
 
 /** An answer on its way to the disk. */
 interface Asked {
@@ -56,7 +56,7 @@ export class Answers {
   /** Judges answers that come at once, in order, in one transaction; what counts is taken up once it is on disk (D2). */
   private decideAll(asked: ReadonlyArray<Asked>): Effect.Effect<ReadonlyArray<Exit.Exit<void, AnswerError>>> {
     const decide = Effect.gen({ self: this }, function* () {
-      const [condition, ids] = among([...new Set(asked.map(({ requestId }) => requestId))])
+      const [condition, ids] = amongIds(this.engine, [...new Set(asked.map(({ requestId }) => requestId))])
       const requests = yield* this.engine.query<RequestRow>(
         `SELECT * FROM baton_requests WHERE id ${condition} ORDER BY id${this.engine.isPg ? " FOR UPDATE" : ""}`,
         ids
@@ -75,7 +75,7 @@ export class Answers {
       for (const rows of inSizes(settled)) {
         yield* this.engine.query(
           `UPDATE baton_requests SET outcome = v.column2, decided_at = v.column3
-           FROM ${valuesOf(["TEXT", "TEXT", "BIGINT"], rows.length)} WHERE id = v.column1`,
+           FROM ${valuesOf(["TEXT", "TEXT", "BIGINT"], rows.length)} WHERE id = v.column1 AND ${isOne(1)}`,
           rows.flat()
         )
       }

@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import type { DurableEngine } from "./engine.ts"
 import { gather, sizeFor } from "./gather.ts"
 import { resident } from "./rows.ts"
-import { valuesOf } from "./writer.ts"
+import { isOne, valuesOf } from "./writer.ts"
 
 /** One that is to be taken over, if nobody else has done so since its row was read. */
 export interface Claim {
@@ -29,7 +29,7 @@ export const claiming = (engine: DurableEngine): ((claim: Claim) => Effect.Effec
     const claimed = engine.command<{ id: string }>(
       `UPDATE baton_runs SET epoch = v.column2, wake_at = ${resident}, held = NULL, crashes = v.column3, crash_sequence = v.column4
        FROM ${valuesOf(["TEXT", "TEXT", "INTEGER", "INTEGER", "TEXT"], size)}
-       WHERE id = v.column1 AND epoch IN (v.column5, v.column2) AND settled_at IS NULL RETURNING id`,
+       WHERE id = v.column1 AND epoch IN (v.column5, v.column2) AND settled_at IS NULL AND ${isOne(1)} RETURNING id`,
       params.flat()
     )
     return Effect.map(claimed, (rows) => {

@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DurableEngine } from "./engine.ts"
-import { among } from "./reads.ts"
+import { amongIds } from "./reads.ts"
 import { orUnavailable } from "./unavailable.ts"
 
 const tables = ["baton_events", "baton_requests", "baton_answers", "baton_timers", "baton_seeds", "baton_tags"]
@@ -15,14 +15,14 @@ const page = 64
 /** Removes trees of runs. */
 const remove = (engine: DurableEngine, rootIds: ReadonlyArray<string>): Effect.Effect<number> => {
   const remove = Effect.gen(function* () {
-    const [condition, params] = among(rootIds)
+    const [condition, params] = amongIds(engine, rootIds)
     const below = yield* engine.query<{ id: string }>(
       `SELECT id FROM baton_runs WHERE root_id ${condition} AND parent_id IS NOT NULL`,
       params
     )
     const ids = [...rootIds, ...below.map(({ id }) => id)]
     for (let i = 0; i < ids.length; i += page) {
-      const [condition, params] = among(ids.slice(i, i + page))
+      const [condition, params] = amongIds(engine, ids.slice(i, i + page))
       for (const table of tables) yield* engine.query(`DELETE FROM ${table} WHERE execution_id ${condition}`, params)
       yield* engine.query(`DELETE FROM baton_runs WHERE id ${condition}`, params)
     }

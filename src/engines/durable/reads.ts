@@ -7,12 +7,20 @@ import type { DurableEngine } from "./engine.ts"
 import { gather, sizeFor } from "./gather.ts"
 import type { AnswerRow, ChildRow, EventRow, History, RequestRow, SeedRow, TimerRow } from "./history.ts"
 import type { RunRow } from "./rows.ts"
+import { isOne, valuesOf } from "./writer.ts"
 
 /** `IN (...)` for some keys, filled up to one of a few sizes, and its parameters. */
 export const among = <A>(keys: ReadonlyArray<A>): readonly [text: string, params: ReadonlyArray<A>] => {
   const size = sizeFor(keys.length)
   const params = Array.from({ length: size }, (_, i) => keys[Math.min(i, keys.length - 1)])
   return [`IN (${params.map(() => "?").join(", ")})`, params]
+}
+
+/** The same for ids, which PostgreSQL is to look up by their key, as in updates. */
+export const amongIds = (engine: DurableEngine, ids: ReadonlyArray<string>): ReturnType<typeof among<string>> => {
+  const [list, params] = among(ids)
+  if (!engine.isPg || params.length === 1) return [list, params]
+  return [`IN (SELECT v.column1 FROM ${valuesOf(["TEXT"], params.length)} WHERE ${isOne(1)})`, params]
 }
 
 export class Reads {
@@ -27,7 +35,7 @@ export class Reads {
   constructor(engine: DurableEngine) {
     const by = <A extends object>(key: keyof A & string, select: string, order: string) =>
       gather<string, ReadonlyArray<A>>(engine, (ids) => {
-        const [condition, params] = among(ids)
+        const [condition, params] = amongIds(engine, ids)
         return Effect.map(engine.query<A>(`${select} WHERE ${key} ${condition} ORDER BY ${order}`, params), (rows) => {
           if (ids.length === 1) return [Exit.succeed(rows)]
           const found = new Map<unknown, Array<A>>(ids.map((id) => [id, []]))

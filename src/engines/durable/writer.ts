@@ -89,6 +89,12 @@ export const valuesOf = (types: ReadonlyArray<"TEXT" | "BIGINT" | "INTEGER">, ro
   return `(VALUES ${Array.from({ length: rows }, () => row).join(", ")}) AS v`
 }
 
+/**
+ * Always holds for an id among those values. PostgreSQL does not know that, and expects one row to be left: so it looks
+ * rows up by their key, also where it made its plan while the table was small and keeps it while the table grows.
+ */
+export const isOne = (column: number): string => `v.column${column} = v.column${column} || ''`
+
 interface Update {
   readonly table: string
   /** What is set, and where: columns and their types, in the order of the values. */
@@ -324,12 +330,14 @@ export class Writer {
     return statements
   }
 
-  private update(kind: Kind, { set, table, types, where }: Update, rows: number): string {
+  private update(kind: Kind, { key: [id], set, table, types, where }: Update, rows: number): string {
     const key = `${kind} ${rows}`
     const known = this.texts.get(key)
     if (known !== undefined) return known
     const returning = kind === "settled" ? " RETURNING id" : ""
-    const text = this.text(`UPDATE ${table} SET ${set} FROM ${valuesOf(types, rows)} WHERE ${where}${returning}`)
+    const text = this.text(
+      `UPDATE ${table} SET ${set} FROM ${valuesOf(types, rows)} WHERE ${where} AND ${isOne(id + 1)}${returning}`
+    )
     this.texts.set(key, text)
     return text
   }
