@@ -39,11 +39,23 @@ export interface ModelPlace {
   readonly frame: Frame
   /** What the call is known by: its path, a digest of what is asked, and which of equal calls it is. */
   readonly key: string
+  readonly request: () => ModelQuestion
+}
+
+/** What is asked of a model; each of its parts as text. */
+export interface ModelQuestion {
+  readonly kind: string
+  readonly model: string
+  readonly parts: Readonly<Record<string, string>>
 }
 
 /** Whether what a model call came to may be used by another attempt: what a model said, not how a call failed or was cut off. */
 export const isReusable = (answer: unknown): boolean =>
   Predicate.hasProperty(answer, "parts") && !("error" in answer) && !("left" in answer)
+
+/** Whether a model call was interrupted, and so never ends. */
+export const isCutOff = (answer: unknown): boolean =>
+  Predicate.hasProperty(answer, "interrupted") && answer.interrupted === true
 
 /** How a model call ended, as JSON. */
 export interface ModelEnd {
@@ -65,11 +77,19 @@ export interface ModelAnswers {
   /** Steps and model calls that are going on right now. */
   inFlight: number
   /** The place of a model call that asks for this. */
-  readonly modelPlace: (frame: Frame, request: string) => ModelPlace
+  readonly modelPlace: (frame: Frame, asked: string, request: ModelPlace["request"]) => ModelPlace
   /** What a model call came to, if that is known. */
   readonly modelAnswer: (place: ModelPlace) => unknown
+  /** Told of a call that a fiber makes, or of which the end is known; an effect where the body has to wait for its turn. */
+  readonly modelBegins: (
+    fiber: Fiber.Fiber<unknown, unknown>,
+    place: ModelPlace,
+    isKnown: boolean
+  ) => Effect.Effect<void> | undefined
   /** Writes the end of a model call down; ends when it is on disk. */
   readonly modelEnded: (end: ModelEnd) => Effect.Effect<void>
+  /** Nothing is written down of the end of a model call. */
+  readonly modelLost: (place: ModelPlace) => void
 }
 
 export interface Journal extends ModelAnswers {

@@ -51,10 +51,10 @@ const decideLive = <A extends Decided, E, R>(
   live: Effect.Effect<A, E, R>,
   { answers, recording }: Extract<Known, { readonly _tag: "Live" }>
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiber(({ context }) => {
+  Effect.withFiber((fiber) => {
     const run = Effect.provideContext(
       live,
-      liveContext({ context, place: undefined, ids: 0 }, recording)
+      liveContext({ fiber, context: fiber.context, place: undefined, ids: 0 }, recording)
     ) as Effect.Effect<A, E, R>
     return inFlight(answers, run, (exit) => {
       if (exit._tag === "Success") return keep(recording, { parts: [], value: toJson(exit.value) })

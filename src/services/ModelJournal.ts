@@ -15,12 +15,20 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
+import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { Tag } from "../internal/eventLog.ts"
 import { currentFrame, type Frame } from "../internal/frame.ts"
-import { isReusable, type ModelAnswers, type ModelEnd, type ModelPlace } from "../internal/journal.ts"
+import {
+  isCutOff,
+  isReusable,
+  type ModelAnswers,
+  type ModelEnd,
+  type ModelPlace,
+  type ModelQuestion
+} from "../internal/journal.ts"
 import { masked } from "../internal/masked.ts"
 import { aboutOf, keys, within } from "./ModelCall.ts"
 import * as Recall from "./ModelRecall.ts"
@@ -32,6 +40,8 @@ import { toolCodec } from "./ToolJournal.ts"
 
 /** What the caller's half of a call knows, for the provider's half. */
 interface Outer {
+  /** Who makes the call. */
+  readonly fiber: Fiber.Fiber<any, any>
   /** The context that the call was made in. */
   readonly context: Context.Context<never>
   /** The place of the call, once it is known; ids that `effect/ai` makes up for it are made of that. */
@@ -91,7 +101,7 @@ const make = (inner: LanguageModel.LanguageModel): LanguageModel.LanguageModel =
 const outerContext = (fiber: Fiber.Fiber<any, any>): Context.Context<never> => {
   const { context } = fiber
   const services = new Map(context.mapUnsafe)
-  const outer: Outer = { context, place: undefined, ids: 0 }
+  const outer: Outer = { fiber, context, place: undefined, ids: 0 }
   services.set(CurrentOuter.key, outer)
   services.set(keys.spanTransformer, Recall.userTransformer(context))
   const { tracer, tracerEnabled } = fiber.cache
@@ -142,11 +152,11 @@ class MemoryAnswers implements ModelAnswers {
   inFlight = 0
   private readonly asked = new Map<string, number>()
 
-  modelPlace(frame: Frame, request: string): ModelPlace {
+  modelPlace(frame: Frame, request: string, question: ModelPlace["request"]): ModelPlace {
     const asked = `model ${frame.path} ${request}`
     const n = (this.asked.get(asked) ?? 0) + 1
     this.asked.set(asked, n)
-    return { frame, key: `${asked} ${n}` }
+    return { frame, key: `${asked} ${n}`, request: question }
   }
 
   modelAnswer({ frame, key }: ModelPlace): unknown {
@@ -158,6 +168,10 @@ class MemoryAnswers implements ModelAnswers {
     if (isReusable(answer)) frame.execution.recorded?.set(key, answer)
     return Effect.void
   }
+
+  modelBegins(): undefined {}
+
+  modelLost(): void {}
 }
 
 /** By the frame of an attempt's body. */
@@ -170,6 +184,18 @@ const answersOf = ({ execution, root }: Frame): ModelAnswers => {
   return known
 }
 
+/** A request as data. */
+export interface Question {
+  readonly kind: string
+  readonly model: string
+}
+
+const questionOf = ({ kind, model, ...rest }: Question): ModelQuestion => ({
+  kind,
+  model,
+  parts: Record.map(rest as Readonly<Record<string, unknown>>, canonical)
+})
+
 /** What is known of a call: how it ended, or that it is to be made. */
 export type Known =
   | { readonly _tag: "Known"; readonly answer: Recall.Answer }
@@ -181,24 +207,33 @@ const encodeAnswer = Schema.encodeUnknownEffect(Recall.AnswerJson)
 const interrupted = { interrupted: true }
 
 /** Looks a call up. What was interrupted then does not end; what may not begin does not either. */
-export const find = (request: Effect.Effect<object>): Effect.Effect<Known> =>
+export const find = (request: Effect.Effect<Question>): Effect.Effect<Known> =>
   Effect.flatMap(request, (request) =>
     Effect.withFiber((fiber): Effect.Effect<Known> => {
       const frame = currentFrame(fiber)!
       const { execution } = frame
       if (!execution.isLive(frame)) return Effect.interrupt
       const answers = answersOf(frame)
-      const place = answers.modelPlace(frame, canonical(request))
+      const place = answers.modelPlace(frame, canonical(request), () => questionOf(request))
       const outer = fiber.getRef(CurrentOuter)
       if (outer !== undefined) outer.place = place
+      const caller = outer?.fiber ?? fiber
       const known = answers.modelAnswer(place)
       if (known === undefined) {
-        return answers.frozen
-          ? answers.stall
-          : Effect.succeed({ _tag: "Live", recording: new Recording(place, answers), answers })
+        if (answers.frozen) return answers.stall
+        const wait = answers.modelBegins(caller, place, false)
+        const live = Effect.succeed<Known>({ _tag: "Live", recording: new Recording(place, answers), answers })
+        return wait === undefined
+          ? live
+          : Effect.andThen(
+              wait,
+              Effect.suspend(() => (execution.isLive(frame) ? live : Effect.interrupt))
+            )
       }
-      if ((known as Partial<typeof interrupted>).interrupted === true) return Effect.never
-      return Effect.map(Effect.orDie(decodeAnswer(known)), (answer) => ({ _tag: "Known", answer }))
+      const wait = answers.modelBegins(caller, place, true)
+      if (isCutOff(known)) return Effect.never
+      const answered = Effect.map(Effect.orDie(decodeAnswer(known)), (answer): Known => ({ _tag: "Known", answer }))
+      return wait === undefined ? answered : Effect.andThen(Effect.uninterruptible(wait), answered)
     })
   )
 
@@ -226,7 +261,7 @@ const withoutEmptyMetadata = (part: Schema.Json): Schema.Json => {
 /** The call came to nothing that could be given back, unless that is that it was interrupted. */
 export const cut = (recording: Recording, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   if (Cause.hasInterruptsOnly(cause)) return recording.end(interrupted)
-  recording.release()
+  recording.lose()
   return Effect.void
 }
 

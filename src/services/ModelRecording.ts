@@ -37,12 +37,21 @@ export class Recording {
     this.tries++
   }
 
+  /** The call came to nothing that is recorded. */
+  lose(): void {
+    this.release()
+    this.answers.modelLost(this.place)
+  }
+
   /** The call ended; ends when that is on disk. */
   end(json: unknown): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { deltas, held: fields, place, tries } = this
       this.answer = { json }
-      if (fields === undefined) return Effect.void
+      if (fields === undefined) {
+        this.lose()
+        return Effect.void
+      }
       this.held = undefined
       return this.answers.modelEnded({ place, fields, answer: json, tries, deltas })
     })

@@ -3,7 +3,9 @@
  */
 import type { RequestOutcome } from "../../HumanRequest.ts"
 import { isReusable } from "../../internal/journal.ts"
+import type { Asked } from "./calls.ts"
 import { parse, type Stored } from "./codec.ts"
+import type { Mark } from "./strands.ts"
 
 /** An event as it is stored. */
 export interface EventRow {
@@ -109,6 +111,10 @@ export interface StoredCall {
   /** How many events of earlier tries, and of text, belong to it. */
   readonly tries: number
   readonly deltas: number
+  /** What was asked, and where it began: after which event, and in which strand. The first journals have none. */
+  readonly began?: Mark & { readonly after: number; readonly asked: Asked }
+  /** It was told together with the end before it. */
+  readonly t?: 1
 }
 
 /** Whether it has what model calls of the body came to. */

@@ -15,16 +15,24 @@ import { Lazy, Tag } from "../../internal/eventLog.ts"
 import type { ExecutionImpl } from "../../internal/execution.ts"
 import { describe, mainError } from "../../internal/failure.ts"
 import type { Frame } from "../../internal/frame.ts"
-import { Calls, type Journal, type ModelEnd, type ModelPlace, type StepCodec } from "../../internal/journal.ts"
+import {
+  Calls,
+  isCutOff,
+  type Journal,
+  type ModelEnd,
+  type ModelPlace,
+  type StepCodec
+} from "../../internal/journal.ts"
 import { type Pending, PendingApproval, type Settlement } from "../../internal/request.ts"
 import type { RunImpl } from "../../internal/run.ts"
 import { isSettled } from "../../Run.ts"
 import type { Any } from "../../Workflow.ts"
+import { askedOf, describeCall, describeOther } from "./calls.ts"
 import { decodeStored, encodeOutcome, encodeStep, parse, replay, type Stored, told } from "./codec.ts"
 import type { AnswerRow, EventRow, History, KnownRequest, RequestRow, StoredCall } from "./history.ts"
 import { Outbox, type OutboxHost } from "./outbox.ts"
 import { NotStorable } from "./plain.ts"
-import { Recorded } from "./recorded.ts"
+import { callKey, Recorded } from "./recorded.ts"
 import { settlementOf, toResponses, toStoredRequest } from "./requests.ts"
 import { DurableClock, Sleeps } from "./sleeps.ts"
 import { type Expected, Strands } from "./strands.ts"
@@ -234,13 +242,22 @@ export class DurableJournal extends Outbox implements Journal {
   }
 
   follow(fiber: Fiber.Fiber<unknown, unknown>, frame: Frame): Effect.Effect<void> | undefined {
+    return this.goesTo(fiber, frame.path, () => `"${frame.path}"`)
+  }
+
+  /** A fiber begins something, which is called `found` where something else is expected. */
+  private goesTo(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    path: string,
+    found: (expected: Expected) => string
+  ): Effect.Effect<void> | undefined {
     const { strands, turns } = this.recorded
     const isInner = this.isInner(fiber)
     const isJudged = !isInner && this.isJudged(fiber)
     if (isJudged) this.watchEnd(fiber)
-    const expected = strands.begin(fiber, frame, fiber === this.execution.fiber, { isInner, isJudged })
+    const expected = strands.begin(fiber, path, fiber === this.execution.fiber, { isInner, isJudged })
     if (expected === undefined) return isInner ? undefined : turns.end
-    return this.doubt(expected, `"${frame.path}"`, () => this.follow(fiber, frame) ?? Effect.void)
+    return this.doubt(expected, found(expected), () => this.goesTo(fiber, path, found) ?? Effect.void)
   }
 
   /** Ends when the body has come as far as it came before, or stands still. */
@@ -290,6 +307,7 @@ export class DurableJournal extends Outbox implements Journal {
     if (this.frozen || isInterrupted(exit)) return undefined
     const expected = this.recorded.strands.end(fiber, true)
     if (expected !== undefined) return this.doubt(expected, bodyEnd, () => Effect.void)
+    this.warnOfUnasked()
     const settled: Effect.Effect<void> = Effect.suspend(() =>
       this.doubts === 0 ? Effect.void : Effect.andThen(Effect.yieldNow, settled)
     )
@@ -308,7 +326,9 @@ export class DurableJournal extends Outbox implements Journal {
         if (expected.asked || this.frozen || this.isClosed) return goOn()
         if (quiet < 10)
           return Effect.andThen(Effect.yieldNow, turn(this.activity === seen ? quiet + 1 : 0, this.activity))
-        this.host.mismatch(this, expected.path, `"${expected.path}"`, found)
+        const { call, path } = expected
+        if (call === undefined) this.host.mismatch(this, path, `"${path}"`, found)
+        else this.host.mismatch(this, call.path, `the recorded ${describeCall(call.asked)}`, found)
         return hold
       })
     return turn(0, this.activity)
@@ -363,6 +383,17 @@ export class DurableJournal extends Outbox implements Journal {
     this.beside(warning)
   }
 
+  /** Says which recorded model calls the body did not make again, where that is no mismatch (S3). */
+  private warnOfUnasked(): void {
+    const { unasked } = this.recorded
+    if (unasked.size === 0) return
+    const warning = Effect.logWarning(
+      `The body of ${this.execution.workflow} ended without ${unasked.size} recorded model calls, at ` +
+        `${[...new Set(unasked.values())].map((path) => `"${path}"`).join(", ")}: what it asked instead was asked anew`
+    )
+    this.beside(warning)
+  }
+
   /** Runs something beside the body. */
   private beside(effect: Effect.Effect<void>): Fiber.Fiber<void> {
     const { context, host } = this.execution
@@ -405,7 +436,7 @@ export class DurableJournal extends Outbox implements Journal {
   }
 
   /** What is stored of an end: `t` where it is written, and so told, together with the one before. */
-  private toEnd(stored: Stored): string {
+  private toEnd(stored: Stored | StoredCall): string {
     const { batch } = this
     const isTogether = batch === this.endBatch
     this.endBatch = batch
@@ -426,25 +457,52 @@ export class DurableJournal extends Outbox implements Journal {
     this.event("StepFailed", offset, path, fields, "i" in stored ? JSON.stringify(stored) : this.toEnd(stored))
   }
 
-  modelPlace(frame: Frame, request: string): ModelPlace {
+  modelPlace(frame: Frame, request: string, question: ModelPlace["request"]): ModelPlace {
     this.activity++
     const asked = `${frame.path} ${hash("sha256", request)}`
     const n = (this.asked.get(asked) ?? 0) + 1
     this.asked.set(asked, n)
-    return { frame, key: n === 1 ? asked : `${asked}#${n}` }
+    return { frame, key: n === 1 ? asked : `${asked}#${n}`, request: question }
   }
 
   modelAnswer({ key }: ModelPlace): unknown {
     return this.recorded.answer(key)
   }
 
+  modelBegins(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    place: ModelPlace,
+    isKnown: boolean
+  ): Effect.Effect<void> | undefined {
+    const key = callKey(place.key)
+    if (!isKnown) {
+      const wait = this.goesTo(fiber, key, ({ call }) => describeOther(askedOf(place), call?.asked))
+      const open = Effect.sync(() => {
+        this.recorded.strands.open(fiber, key, fiber === this.execution.fiber, this.sequence)
+      })
+      return wait === undefined ? open : Effect.andThen(wait, open)
+    }
+    // What an earlier attempt was told is not of this one.
+    if (!this.recorded.strands.knowsOf(key)) return undefined
+    this.goesTo(fiber, key, () => "")
+    return this.recorded.turns.wait(key, fiber === this.execution.fiber)
+  }
+
   modelEnded({ answer, deltas, fields, place, tries }: ModelEnd): Effect.Effect<void> {
     this.activity++
     if (this.isClosed || this.ended) return Effect.void
-    const call: StoredCall = { model: place.key, answer, tries, deltas }
+    const began = this.recorded.strands.close(callKey(place.key), true)
+    const asked = askedOf(place)
+    const call: StoredCall = { model: place.key, answer, tries, deltas, ...(began && { began: { ...began, asked } }) }
     if (this.execution.recorded !== undefined) this.recorded.keepAnswer(call)
-    this.event("ModelCalled", this.execution.now(), place.frame.path, fields, JSON.stringify(call))
-    return this.flush
+    const row = isCutOff(answer) ? JSON.stringify(call) : this.toEnd(call)
+    this.event("ModelCalled", this.execution.now(), place.frame.path, fields, row)
+    return isCutOff(answer) ? this.flush : this.tellEnd
+  }
+
+  modelLost({ key }: ModelPlace): void {
+    this.activity++
+    this.recorded.strands.close(callKey(key), false)
   }
 
   reopen(request: Pending, frame: Frame): Settlement | true | undefined {

@@ -3,7 +3,7 @@
  * replay, it finds here how things ended.
  */
 import type { RequestOutcome } from "../../HumanRequest.ts"
-import { isReusable } from "../../internal/journal.ts"
+import { isCutOff, isReusable } from "../../internal/journal.ts"
 import { parse, type Stored } from "./codec.ts"
 import { firedAt, type History, type KnownRequest, type Seed, type StoredCall, type TimerRow } from "./history.ts"
 import { Strands } from "./strands.ts"
@@ -22,6 +22,9 @@ const repeatable = new Set<string>([
   "Logged",
   "ChildStarted"
 ])
+
+/** What a model call is called among what a body begins. */
+export const callKey = (model: string): string => `model ${model}`
 
 /** How something ended, and when the body was told. */
 interface End {
@@ -43,6 +46,8 @@ export class Recorded {
   private readonly timers = new Map<string, TimerRow>()
   private readonly children = new Map<string, string>()
   private readonly answers = new Map<string, StoredCall>()
+  /** Where the model calls were made that the body has yet to make again. */
+  readonly unasked = new Map<string, string>()
   readonly strands = new Strands()
   readonly turns: Turns
   // Results of earlier attempts, or of the run that this one was made from.
@@ -67,6 +72,7 @@ export class Recorded {
     const completed = new Set(history.children.flatMap((child) => (child.status === "completed" ? [child.id] : [])))
     const settled = new Map<string, { readonly outcome: RequestOutcome; readonly time: number }>()
     const answered = new Map<string, number>()
+    const begun: Array<{ readonly after: number; readonly load: () => void }> = []
     if (attempt === 1 || resumes) for (const { path, result } of history.seeds) this.seed(path, parse(result))
     for (const event of history.events) {
       const { attempt: of, path, result, tag } = event
@@ -94,6 +100,12 @@ export class Recorded {
       if (result !== null && tag === "ModelCalled") {
         const call: StoredCall = parse(result)
         this.answers.set(call.model, call)
+        if (!isCutOff(call.answer)) this.unasked.set(call.model, path)
+        const { began } = call
+        if (began !== undefined) {
+          const { after, asked, ...mark } = began
+          begun.push({ after, load: () => this.strands.load(callKey(call.model), mark, { path, asked }) })
+        }
         // The call is not made again, nor are its events.
         for (let n = 0; n < call.tries; n++) this.isRepeated("ModelCalled", path)
         for (let n = 0; n < call.deltas; n++) this.isRepeated("TextDelta", path)
@@ -104,9 +116,11 @@ export class Recorded {
         this.repeats.set(key, (this.repeats.get(key) ?? 0) + 1)
       }
       if (tag === "StepStarted") this.begun.add(path)
-      if (Strands.has(tag)) this.strands.load(path, parse(result))
-      else if (result !== null && Recorded.ends(tag)) this.results.set(path, parse(result))
+      if (Strands.has(tag)) {
+        begun.push({ after: event.sequence - 1, load: () => this.strands.load(path, parse(result)) })
+      } else if (result !== null && Recorded.ends(tag)) this.results.set(path, parse(result))
     }
+    for (const { load } of begun.sort((a, b) => a.after - b.after)) load()
     for (const row of history.requests) {
       const known: KnownRequest = {
         row,
@@ -132,7 +146,14 @@ export class Recorded {
   private ends(history: History, attempt: number): ReadonlyArray<End> {
     const ends: Array<End> = []
     for (const { attempt: of, fields, path, result, sequence, tag } of history.events) {
-      if (of !== attempt || !this.strands.isOuter(path)) continue
+      if (of !== attempt) continue
+      if (tag === "ModelCalled" && result !== null) {
+        const { answer, model, t }: StoredCall = parse(result)
+        const key = callKey(model)
+        if (!this.strands.isOuter(key) || isCutOff(answer)) continue
+        ends.push({ key, told: sequence, n: 0, isTogether: t === 1 })
+      }
+      if (!this.strands.isOuter(path)) continue
       const stored = this.results.get(path)
       if (tag === "RequestSettled" && parse(fields).outcome !== "withdrawn") {
         const told = result === null ? sequence : parse(result) + 0.5
@@ -170,6 +191,7 @@ export class Recorded {
     this.timers.clear()
     this.children.clear()
     this.answers.clear()
+    this.unasked.clear()
     this.strands.clear()
     this.turns.clear()
   }
@@ -180,6 +202,7 @@ export class Recorded {
 
   /** What a model call came to. */
   answer(model: string): unknown {
+    this.unasked.delete(model)
     return this.answers.get(model)?.answer ?? this.earlierAnswers.get(model)
   }
 

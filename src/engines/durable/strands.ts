@@ -1,6 +1,6 @@
 /**
  * What the fibers of a body did one after the other, and whether a replay does the same. Each fiber of a body is a strand:
- * the steps, requests and children that it began, in order. A row says which strand it belongs to, unless it is the first,
+ * the steps, model calls, requests and children that it began, in order. A row says which strand it belongs to, unless it is the first,
  * which is the body's own fiber.
  *
  * S1  A fiber that begins something that is not recorded, where something else is recorded next in its strand that nobody
@@ -8,12 +8,15 @@
  * S2  So does one that ends of its own accord where more is recorded of its strand that nobody has asked for.
  * S3  What does not follow from the code alone is not judged: what stands inside of a step, what cannot be interrupted (such
  *     as finalizers), the first thing of a fiber that runs in no scope of its own, and fibers that were interrupted.
+ * S4  A model call stands where it began, but is only written when it ends, and some never are. What its fiber begins
+ *     meanwhile, or after one that is not written, is the first of another strand.
  */
 import type * as Fiber from "effect/Fiber"
 import type { Frame } from "../../internal/frame.ts"
+import type { Asked } from "./calls.ts"
 
 /** Which strand a row belongs to; 0 for what is not judged, -1 for what stands in a step. */
-interface Mark {
+export interface Mark {
   readonly s: number
   /** The scope that its fiber had entered, where it is the first of its strand. */
   readonly in?: string
@@ -26,6 +29,13 @@ interface Recorded {
   next: Recorded | undefined
   before: Recorded | undefined
   asked: boolean
+  /** What a model was asked for, and where. */
+  readonly call: ExpectedCall | undefined
+}
+
+export interface ExpectedCall {
+  readonly path: string
+  readonly asked: Asked
 }
 
 /** Where a fiber is in its strand. */
@@ -36,12 +46,15 @@ interface Place {
   /** The scope that it entered since. */
   scope: string | undefined
   isFirst: boolean
+  /** Its model calls that go on. */
+  readonly open: Set<string>
 }
 
 /** What was expected of a fiber. */
 export interface Expected {
   readonly path: string
   readonly asked: boolean
+  readonly call: ExpectedCall | undefined
 }
 
 /** The scope of the first strand. */
@@ -59,6 +72,8 @@ export class Strands {
   private readonly ends = new Map<number, Recorded>()
   private readonly marks = new Map<string, Mark>()
   private places = new WeakMap<Fiber.Fiber<unknown, unknown>, Place>()
+  /** Whose the model calls are that go on. */
+  private readonly opened = new Map<string, { readonly place: Place; readonly after: number }>()
   private count = 1
 
   /** Another attempt begins. */
@@ -68,15 +83,16 @@ export class Strands {
     this.ends.clear()
     this.marks.clear()
     this.places = new WeakMap()
+    this.opened.clear()
     this.count = 1
   }
 
   /** Takes up a row. */
-  load(path: string, mark: Mark | null): void {
+  load(path: string, mark: Mark | null, call?: ExpectedCall): void {
     const strand = mark === null ? 1 : mark.s
     this.count = Math.max(this.count, strand)
     const before = strand <= 0 ? undefined : this.ends.get(strand)
-    const recorded: Recorded = { path, strand, next: undefined, before, asked: false }
+    const recorded: Recorded = { path, strand, next: undefined, before, asked: false, call }
     this.recorded.set(path, recorded)
     if (strand <= 0) return
     this.ends.set(strand, recorded)
@@ -88,13 +104,24 @@ export class Strands {
   private place(fiber: Fiber.Fiber<unknown, unknown>, isBody: boolean): Place {
     const known = this.places.get(fiber)
     if (known !== undefined) return known
-    const place: Place = { strand: isBody ? 1 : 0, last: undefined, scope: isBody ? body : undefined, isFirst: true }
+    const place: Place = {
+      strand: isBody ? 1 : 0,
+      last: undefined,
+      scope: isBody ? body : undefined,
+      isFirst: true,
+      open: new Set()
+    }
     this.places.set(fiber, place)
     return place
   }
 
   knows(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     return this.places.has(fiber)
+  }
+
+  /** Whether something is recorded at a path. */
+  knowsOf(path: string): boolean {
+    return this.recorded.has(path)
   }
 
   /** Whether something began at a path that stands in no step. */
@@ -115,13 +142,12 @@ export class Strands {
    */
   begin(
     fiber: Fiber.Fiber<unknown, unknown>,
-    frame: Frame,
+    path: string,
     isBody: boolean,
     { isInner, isJudged }: { readonly isInner: boolean; readonly isJudged: boolean }
   ): Expected | undefined {
     // Most bodies have one fiber.
-    if (isBody && isJudged && this.recorded.size === 0) return undefined
-    const { path } = frame
+    if (isBody && isJudged && this.recorded.size === 0 && !this.places.has(fiber)) return undefined
     const known = this.recorded.get(path)
     if (known !== undefined) known.asked = true
     if (!isJudged) {
@@ -139,7 +165,7 @@ export class Strands {
     }
     const expected = this.expected(place)
     if (expected?.asked === false) return expected
-    if (expected !== undefined) place.strand = 0
+    if (expected !== undefined || place.open.size > 0) place.strand = 0
     if (place.strand === 0) {
       place.strand = ++this.count
       const mark: Mark = { s: place.strand }
@@ -147,6 +173,31 @@ export class Strands {
     } else if (place.strand !== 1) this.marks.set(path, { s: place.strand })
     place.last = undefined
     place.isFirst = false
+    return undefined
+  }
+
+  /** A model call goes on, which began after an event, and may never be written. */
+  open(fiber: Fiber.Fiber<unknown, unknown>, path: string, isBody: boolean, after: number): void {
+    const place = this.place(fiber, isBody)
+    place.isFirst = false
+    place.open.add(path)
+    this.opened.set(path, { place, after })
+  }
+
+  /** It has ended, and is written with this beside it, or never will be. */
+  close(path: string, isWritten: boolean): (Mark & { readonly after: number }) | undefined {
+    const opened = this.opened.get(path)
+    if (opened === undefined) return undefined
+    const { after, place } = opened
+    place.open.delete(path)
+    if (isWritten) {
+      const mark = this.marks.get(path) ?? { s: 1 }
+      this.opened.delete(path)
+      this.marks.delete(path)
+      return { ...mark, after }
+    }
+    place.strand = 0
+    place.last = undefined
     return undefined
   }
 

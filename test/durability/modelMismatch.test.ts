@@ -1,0 +1,159 @@
+// Model calls of a body that are not those of its journal: what is recorded is not paid for twice without anybody knowing.
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema, Stream } from "effect"
+import { LanguageModel } from "effect/ai"
+import { Execution, Step, Workflow } from "effect-baton"
+import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
+import { delta, finish, says, script } from "../support/models.ts"
+import { apart, ask, type Body, change, did, par, seq } from "./changing.ts"
+
+const say = (prompt: string): Body => LanguageModel.generateText({ prompt })
+const sayObject = (prompt: string): Body =>
+  LanguageModel.generateObject({ prompt, schema: Schema.Struct({ n: Schema.Int }) })
+const read = (prompt: string): Body => Stream.runDrain(LanguageModel.streamText({ prompt }))
+const dies = Effect.catchDefect(say("die"), () => Effect.void)
+
+const cases: ReadonlyArray<readonly [name: string, before: Body, after: Body, expected: string]> = [
+  [
+    "asks something else",
+    seq(did("a"), say("x"), did("b"), ask),
+    seq(did("a"), say("y"), did("b"), ask),
+    ": expected the recorded text call, found one with another prompt"
+  ],
+  [
+    "asks something else, the last that is recorded",
+    seq(say("x"), say("x2"), ask),
+    seq(say("x"), say("y2"), ask),
+    ": expected the recorded text call, found one with another prompt"
+  ],
+  [
+    "is another kind of call",
+    seq(say("x"), ask),
+    seq(sayObject("x"), ask),
+    ": expected the recorded text call, found a new object call"
+  ],
+  [
+    "reads another stream",
+    seq(read("x"), did("b"), ask),
+    seq(read("y"), did("b"), ask),
+    ": expected the recorded stream call, found one with another prompt"
+  ],
+  ["was removed", seq(say("x"), did("b"), ask), seq(did("c"), ask), ': expected the recorded text call, found "c"'],
+  [
+    "was removed, the last of a branch",
+    par(apart("x", say("x")), ask),
+    par(apart("x", Effect.void), ask),
+    "x: expected the recorded text call, found the end of the fiber"
+  ],
+  ["was removed, where all that came after it is recorded", seq(say("x"), did("b"), ask), seq(did("b"), ask), "done"],
+  [
+    "was added",
+    seq(did("a"), did("b"), ask),
+    seq(did("a"), say("x"), did("b"), ask),
+    'b: expected "b", found a new text call'
+  ],
+  [
+    "asks something else in a branch",
+    par(apart("x", seq(say("x"), did("x"))), ask),
+    par(apart("x", seq(say("y"), did("x"))), ask),
+    "x: expected the recorded text call, found one with another prompt"
+  ],
+  [
+    "asks something else after a stream that is worked on by steps",
+    seq(
+      Stream.runForEach(LanguageModel.streamText({ prompt: "x" }), () => did("part")),
+      did("b"),
+      say("x"),
+      ask
+    ),
+    seq(
+      Stream.runForEach(LanguageModel.streamText({ prompt: "x" }), () => did("part")),
+      did("b"),
+      say("y"),
+      ask
+    ),
+    ": expected the recorded text call, found one with another prompt"
+  ],
+  [
+    "is the same after one that came to nothing",
+    seq(dies, did("a"), say("x"), ask),
+    seq(dies, did("a"), say("x"), ask),
+    "done"
+  ],
+  ["asks something else, the first of a branch without a name", par(say("x"), ask), par(say("y"), ask), "done"]
+]
+
+/** What a model is asked, in words. */
+const words = ({ prompt }: LanguageModel.ProviderOptions): string =>
+  prompt.content
+    .flatMap(({ content }) => (typeof content === "string" ? content : content.map((part: any) => part.text)))
+    .join()
+
+const model = LanguageModel.make({
+  generateText: (options) =>
+    words(options) === "die"
+      ? Effect.die(new Error("dead"))
+      : Effect.succeed([...says(options.responseFormat.type === "json" ? `{"n":1}` : words(options).toUpperCase())]),
+  streamText: () => Stream.fromIterable([delta("a"), delta("b"), finish()], { chunkSize: 1 })
+})
+
+describe("when a replay meets a journal of other code, a model call that (S1, S2, S3, S4)", () => {
+  for (const [name, before, after, expected] of cases) {
+    it.live(name, () =>
+      change(before, after).pipe(
+        Effect.provideServiceEffect(LanguageModel.LanguageModel, model),
+        Effect.map((found) => assert.strictEqual(found.replace(/ \(what it has.*/, ""), expected))
+      )
+    )
+  }
+})
+
+describe("the ends of model calls", () => {
+  it.live("are told in a replay in the order in which they were told before, among steps and sleeps (T1, D12)", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryFile
+      const slow = (millis: number, text: string) => Effect.as(Effect.sleep(millis), says(text))
+      const { asked, model } = yield* script([slow(60, "1"), slow(20, "2"), slow(100, "3"), says("last")])
+      const workflow = Workflow.make("races", {
+        output: Schema.Array(Schema.Array(Schema.String)),
+        run: () =>
+          Effect.gen(function* () {
+            const order: Array<string> = []
+            const note = (name: string) => (effect: Body) => Effect.map(effect, () => void order.push(name))
+            yield* Effect.all(
+              [
+                note("call 60")(say("1")),
+                note("call 20")(say("2")),
+                note("call 100")(say("3")),
+                note("step 40")(Step.make("a", { run: Effect.sleep(40) })),
+                note("step 80")(Step.make("b", { run: Effect.sleep(80) })),
+                note("sleep 120")(Effect.sleep(120))
+              ],
+              { concurrency: "unbounded" }
+            )
+            const before = yield* Step.make("order", { run: Effect.sync(() => [...order]) })
+            yield* Execution.waitForApproval("go on?")
+            return [before, order]
+          }).pipe(Effect.orDie) as Effect.Effect<Array<Array<string>>>
+      })
+      const start = Effect.flatMap(workflow.run("", { id: "r" }), (run) => run.start)
+      const program = (go: boolean) =>
+        Effect.gen(function* () {
+          const execution = yield* start
+          yield* execution.events.pipe(
+            Stream.takeUntil((event) => event._tag === "RequestOpened"),
+            Stream.runDrain
+          )
+          if (!go) return []
+          for (const { id } of yield* execution.requests) yield* execution.approve(id)
+          return yield* execution.result
+        }).pipe(Effect.provideService(LanguageModel.LanguageModel, model))
+      yield* live(filename, {}, undefined, program(false))
+      const { result } = yield* live(filename, {}, undefined, program(true))
+      const [before, order] = result!
+      assert.deepStrictEqual(order, before)
+      assert.strictEqual(before.length, 6)
+      assert.strictEqual(asked.length, 3)
+    }).pipe(Effect.scoped)
+  )
+})
