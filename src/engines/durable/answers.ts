@@ -15,7 +15,7 @@ import type { DurableJournal } from "./journal.ts"
 import { amongIds } from "./reads.ts"
 import { detached, readable, toAnswer, toResponses } from "./requests.ts"
 import { orUnavailable } from "./unavailable.ts"
-import { isOne, valuesOf } from "./writer.ts"
+import { ifOwned, isOne, valuesOf } from "./writer.ts"
 
 /** An answer on its way to the disk. */
 interface Asked {
@@ -57,15 +57,22 @@ export class Answers {
   private decideAll(asked: ReadonlyArray<Asked>): Effect.Effect<ReadonlyArray<Exit.Exit<void, AnswerError>>> {
     const decide = Effect.gen({ self: this }, function* () {
       const [condition, ids] = amongIds(this.engine, [...new Set(asked.map(({ requestId }) => requestId))])
-      const requests = yield* this.engine.query<RequestRow>(
-        `SELECT * FROM baton_requests WHERE id ${condition} ORDER BY id${this.engine.isPg ? " FOR UPDATE" : ""}`,
+      const requests = yield* this.engine.query<RequestRow & { readonly owner: string | null }>(
+        `SELECT baton_requests.*, (SELECT epoch FROM baton_runs WHERE id = execution_id) AS owner FROM baton_requests
+         WHERE id ${condition} ORDER BY id${this.engine.isPg ? " FOR UPDATE" : ""}`,
         ids
       )
+      const owners = new Map(requests.map(({ execution_id, owner }) => [execution_id, owner]))
+      // Who has lost an execution leaves what is said to whoever has it (D4).
+      const isLost = ({ execution, id }: Asked) =>
+        execution !== undefined && owners.has(id) && owners.get(id) !== (execution.journal as DurableJournal).epoch
+      const lost = asked.filter(isLost)
       const known = yield* this.engine.query<AnswerRow>(
         `SELECT * FROM baton_answers WHERE request_id ${condition} ORDER BY request_id, n`,
         ids
       )
-      const judged = this.judge(asked, requests, known)
+      const own = asked.map((one) => (isLost(one) ? { ...one, execution: undefined } : one))
+      const judged = this.judge(own, requests, known)
       const answers = judged.flatMap(({ answer }) => (answer === undefined ? [] : [answer]))
       yield* this.insert(
         "baton_answers (request_id, n, execution_id, by_whom, said, time)",
@@ -85,10 +92,14 @@ export class Answers {
           answer !== undefined && execution === undefined ? [[answer.execution_id, "look"]] : []
         )
       )
-      return judged
+      return { judged, lost }
     })
     const written = this.engine.writer.exposed(orUnavailable(this.engine.sql.withTransaction(decide)))
-    return Effect.map(written, (judged) => {
+    return Effect.map(written, ({ judged, lost }) => {
+      for (const { execution } of lost) {
+        const journal = execution!.journal as DurableJournal
+        if (!journal.isClosed) this.engine.lost(journal)
+      }
       for (const { answer, execution } of judged) {
         if (answer !== undefined && execution !== undefined) this.takeUp(execution, [answer], [])
       }
@@ -175,8 +186,9 @@ export class Answers {
       Effect.gen({ self: this }, function* () {
         yield* journal.flush
         yield* this.engine.command(
-          `UPDATE baton_requests SET outcome = 'timed-out', decided_at = ? WHERE id = ? AND outcome IS NULL`,
-          [now, request.id]
+          `UPDATE baton_requests SET outcome = 'timed-out', decided_at = ? WHERE id = ? AND outcome IS NULL
+           AND ${ifOwned(this.engine.isPg, "1", "?", "?")} = 1`,
+          [now, request.id, execution.id, journal.epoch]
         )
         yield* this.refresh(execution)
       })

@@ -5,7 +5,8 @@
  * D1  A step or model call whose end is recorded never runs again in that attempt; one that was cut off may run twice.
  * D2  Nobody is told of a step's end, an answer or an outcome before it is on disk.
  * D3  One log: the row of a finished step is its event and the result that a replay reads.
- * D4  An owner that lost an execution writes nothing more of it: the first to write a sequence number has it.
+ * D4  An owner that lost an execution writes nothing more of it: what an owner writes stands with its epoch in the row of the
+ *     execution or not at all, and whoever takes it over reads its log with an epoch of their own in that row.
  * D5  A replay writes down nothing that is written down already.
  * D6  Parking loses no wake-up: what comes while an execution leaves brings it back.
  * D7  Timeouts, retry delays, expiries and sleeps end at the time they were to end when they began; no time lies between
@@ -168,7 +169,7 @@ export class DurableEngine implements Host, JournalHost {
   }
 
   lost(journal: DurableJournal): void {
-    this.parking.drop(journal.execution)
+    this.parking.dropAll(journal.execution)
     this.fork(Effect.andThen(realSleep(this.pollMillis), this.recovery.activate(journal.id)))
   }
 

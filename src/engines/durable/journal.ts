@@ -130,6 +130,10 @@ export class DurableJournal extends Outbox implements Journal {
 
   // -- writing --------------------------------------------------------------
 
+  get above(): DurableJournal | undefined {
+    return this.execution.parent?.journal as DurableJournal | undefined
+  }
+
   append(tag: number, offsetMillis: number, frame: Frame | undefined, fields: unknown): void {
     if (this.isClosed || this.ended) return
     const name = tagNames[tag]
@@ -213,7 +217,8 @@ export class DurableJournal extends Outbox implements Journal {
       JSON.stringify(rules),
       this.sequence,
       created_at,
-      expires_at
+      expires_at,
+      this.epoch
     ])
   }
 

@@ -9,6 +9,13 @@ import type { DurableJournal } from "./journal.ts"
 import { atOnce } from "./rows.ts"
 import { realSleep } from "./writer.ts"
 
+/** An execution and all below it, children after their parents. */
+const treeOf = (execution: ExecutionImpl): Array<ExecutionImpl> => {
+  const tree = [execution]
+  for (let i = 0; i < tree.length; i++) for (const child of tree[i].children ?? []) tree.push(child)
+  return tree
+}
+
 export class Parking {
   private readonly engine: DurableEngine
   /** Executions that only wait, and since when. */
@@ -76,9 +83,7 @@ export class Parking {
   /** Lets an execution go that only waits; `true` when it went. */
   park(execution: ExecutionImpl): boolean {
     if (execution.parent !== undefined || !this.canLeave(execution)) return false
-    const tree = [execution]
-    for (let i = 0; i < tree.length; i++) for (const child of tree[i].children ?? []) tree.push(child)
-    for (const each of tree.reverse()) {
+    for (const each of treeOf(execution).reverse()) {
       const at = this.deadline(each)
       this.leave(each, Number.isFinite(at) ? Math.max(at, atOnce) : null)
       if (Number.isFinite(at)) this.engine.alarm.set(at)
@@ -113,6 +118,11 @@ export class Parking {
     execution.abandon()
     journal.close()
     this.engine.watchers.tellExit(execution.id, undefined)
+  }
+
+  /** Drops an execution and all below it. */
+  dropAll(execution: ExecutionImpl): void {
+    for (const each of treeOf(execution).reverse()) this.drop(each)
   }
 
   /** Lets go of what has waited long enough. */

@@ -15,7 +15,7 @@ import { loadJournaling } from "../../services/BodyModel.ts"
 import { ExecutionNotFound } from "../../services/Engine.ts"
 import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
-import { type Claim, claiming } from "./claiming.ts"
+import { claiming } from "./claiming.ts"
 import { decode, parse } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
@@ -48,7 +48,7 @@ export class Recovery {
   private readonly failures = new Map<string, number>()
   readonly loading = new Map<string, Array<() => void>>()
 
-  private readonly claim: (claim: Claim) => Effect.Effect<boolean>
+  private readonly claim: ReturnType<typeof claiming>
 
   constructor(engine: DurableEngine) {
     this.engine = engine
@@ -150,26 +150,28 @@ export class Recovery {
 
   private load(id: string, parent: ExecutionImpl | undefined): Effect.Effect<ExecutionImpl | undefined> {
     return Effect.gen({ self: this }, function* () {
-      const row = yield* this.engine.reads.run(id)
-      if (row === undefined || row.settled_at !== null || !this.engine.placement.owns(row.root_id)) return undefined
-      const registration = this.engine.registry.find(row.workflow, row.version)
+      const found = yield* this.engine.reads.run(id)
+      if (found === undefined || found.settled_at !== null || !this.engine.placement.owns(found.root_id))
+        return undefined
+      const registration = this.engine.registry.find(found.workflow, found.version)
       if (registration === undefined) {
-        this.engine.registry.miss(id, row.workflow, row.version)
+        this.engine.registry.miss(id, found.workflow, found.version)
         return undefined
       }
-      if (parent === undefined && row.parent_id !== null) {
+      if (parent === undefined && found.parent_id !== null) {
         // A child goes on under its parent, which takes it up, or has, or is about to.
         this.loadEnded(id)
-        const above = yield* this.activate(row.parent_id)
+        const above = yield* this.activate(found.parent_id)
         return above === undefined ? this.engine.residents.get(id) : yield* this.activate(id, above)
       }
-      const events = yield* this.engine.reads.events(id)
-      const sequence = events[events.length - 1]?.sequence ?? 0
       const left = this.engine.parking.isLeaving(id)
-      const crashed = !left && row.wake_at !== null && Number(row.wake_at) === resident
-      const crashes = !crashed ? row.crashes : sequence > row.crash_sequence ? 1 : row.crashes + 1
+      const crashed = !left && found.wake_at !== null && Number(found.wake_at) === resident
       const epoch = this.engine.nextEpoch()
-      if (!(yield* this.claim({ id, epoch, crashes, sequence, before: row.epoch }))) return undefined
+      const claimed = yield* this.claim({ id, epoch, before: found.epoch, crashed })
+      if (claimed === undefined) return undefined
+      const row = { ...found, ...claimed }
+      // Whoever had it may have written until it was claimed, so its log is read after that (D4).
+      const events = yield* this.engine.reads.events(id)
       const history = yield* this.engine.reads.history(row, events)
       const { children, seeds } = history
       if (hasAnswers(history)) yield* loadJournaling
@@ -181,10 +183,10 @@ export class Recovery {
       this.failures.delete(id)
       const execution = this.construct(row, registration, epoch, parent)
       const journal = execution.journal as DurableJournal
-      if (crashes > this.engine.maxCrashes) {
+      if (row.crashes > this.engine.maxCrashes) {
         journal.load(history, lastAttempt(events))
         execution.restore(restored(row, events, children))
-        execution.settle("fail", Exit.die(poisoned(row, crashes, events)))
+        execution.settle("fail", Exit.die(poisoned(row, events)))
         return execution
       }
       if (events.length === 0) {
@@ -205,14 +207,7 @@ export class Recovery {
         this.engine.watchers.notify(id)
         this.engine.answers.takeUp(execution, history.answers, history.requests)
         // One that is taken up by half would be taken for one that goes on.
-      }).pipe(
-        Effect.onError(() =>
-          Effect.sync(() => {
-            for (const child of execution.children ?? []) this.engine.parking.drop(child)
-            this.engine.parking.drop(execution)
-          })
-        )
-      )
+      }).pipe(Effect.onError(() => Effect.sync(() => this.engine.parking.dropAll(execution))))
       return execution
     })
   }
@@ -324,11 +319,11 @@ const restored = (
   }
 }
 
-const poisoned = (row: RunRow, crashes: number, events: ReadonlyArray<EventRow>): Error => {
+const poisoned = (row: RunRow, events: ReadonlyArray<EventRow>): Error => {
   const begun = events.findLast((event) => event.tag === "StepStarted")
   const where = begun === undefined ? "before its first step" : `in or after step "${begun.path}"`
   return new Error(
-    `${row.workflow} (${row.id}) took its process down ${crashes} times without getting any further, ${where}: ` +
+    `${row.workflow} (${row.id}) took its process down ${row.crashes} times without getting any further, ${where}: ` +
       "it was failed so that others go on; mend the body and start it again with Engine.retry"
   )
 }

@@ -8,17 +8,23 @@ import * as cancelling from "../../internal/cancelling.ts"
 import type { ExecutionImpl } from "../../internal/execution.ts"
 import { parse } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
-import { gather } from "./gather.ts"
+import { gather, sizeFor } from "./gather.ts"
 import type { DurableJournal } from "./journal.ts"
-import { among } from "./reads.ts"
 import { atOnce, pauseWanted, resident } from "./rows.ts"
-import { realSleep } from "./writer.ts"
+import { ifOwned, realSleep, valuesOf } from "./writer.ts"
 
 interface SignalRow {
   readonly id: number
   readonly execution_id: string
   readonly kind: string
   readonly payload: string | null
+}
+
+/** A signal that was obeyed, and by which owner: only then is it done (D4). */
+interface Done {
+  readonly id: number
+  readonly executionId: string | null
+  readonly epoch: string | null
 }
 
 export class Signals {
@@ -30,17 +36,22 @@ export class Signals {
   private owned = ""
 
   /** What was wanted is done. */
-  private readonly forget: (id: number) => Effect.Effect<void>
+  private readonly forget: (done: Done) => Effect.Effect<boolean>
 
   constructor(engine: DurableEngine) {
     this.engine = engine
-    this.forget = gather(engine, (ids) => {
-      const [condition, params] = among(ids)
-      const forgotten = engine.command(`DELETE FROM baton_signals WHERE id ${condition}`, params)
-      return Effect.as(
-        forgotten,
-        ids.map(() => Exit.void)
+    this.forget = gather(engine, (done) => {
+      const some = Array.from({ length: sizeFor(done.length) }, (_, i) => done[Math.min(i, done.length - 1)])
+      const isOwner = `(v.column2 IS NULL OR ${ifOwned(engine.isPg, "1", "v.column2", "v.column3")} = 1)`
+      const forgotten = engine.command<{ id: number }>(
+        `DELETE FROM baton_signals WHERE id IN (SELECT v.column1 FROM ${valuesOf(["BIGINT", "TEXT", "TEXT"], some.length)}
+         WHERE ${isOwner}) RETURNING id`,
+        some.flatMap(({ epoch, executionId, id }) => [id, executionId, epoch])
       )
+      return Effect.map(forgotten, (rows) => {
+        const ids = new Set(rows.map(({ id }) => Number(id)))
+        return done.map(({ id }) => Exit.succeed(ids.has(Number(id))))
+      })
     })
   }
 
@@ -113,14 +124,16 @@ export class Signals {
       const asked = this.cancelling.get(signal.id)
       const isHeld = this.engine.recovery.held.has(signal.execution_id)
       if (isHeld || (asked !== undefined && asked.outcome === undefined)) return false
-      const done = Effect.as(this.forget(signal.id), true)
       const execution = yield* this.engine.recovery.activate(signal.execution_id)
       if (execution === undefined) {
         const row = yield* this.engine.reads.run(signal.execution_id)
         // Nobody here can go on with it: whoever can does it.
-        return row !== undefined && row.settled_at === null ? false : yield* done
+        if (row !== undefined && row.settled_at === null) return false
+        yield* this.forget({ id: signal.id, executionId: null, epoch: null })
+        return true
       }
       const journal = execution.journal as DurableJournal
+      const done = this.done(signal, journal)
       if (signal.kind === "cancel") {
         // Somebody may be asked first, and takes time: until there is an answer the signal stands for the cancel (D9).
         this.cancelling.set(signal.id, execution)
@@ -140,6 +153,18 @@ export class Signals {
       return journal.isClosed ? false : yield* done
     })
     return this.engine.parking.pinned(signal.execution_id, handle)
+  }
+
+  /** Forgets a signal that was obeyed, unless somebody else has the execution by now, who obeys it then. */
+  private done({ id }: SignalRow, journal: DurableJournal): Effect.Effect<boolean> {
+    return Effect.gen({ self: this }, function* () {
+      const { epoch, id: executionId } = journal
+      if (yield* this.forget({ id, executionId, epoch })) return true
+      const row = yield* this.engine.reads.run(executionId)
+      const isLost = row !== undefined && row.epoch !== epoch && !journal.isClosed
+      if (isLost) this.engine.lost(journal)
+      return !isLost
+    })
   }
 
   private obey(execution: ExecutionImpl, { id, kind, payload }: SignalRow): Effect.Effect<void> {

@@ -51,7 +51,7 @@ export class Sleeps {
     if (known === undefined && journal.frozen) return journal.stall
     const now = journal.startedAt + execution.now()
     const due = known?.due ?? now + millis
-    if (known === undefined) journal.write("timer", [journal.id, journal.attempt, path, due, "pending"])
+    if (known === undefined) journal.write("timer", [journal.id, journal.attempt, path, due, "pending", journal.epoch])
     this.pending.set(path, due)
     const time = due > now ? execution.clock.sleep(Duration.millis(due - now)) : Effect.yieldNow
     // What is recorded of other branches comes before a sleep that nobody saw the end of.
@@ -66,7 +66,7 @@ export class Sleeps {
       journal.activity++
       if (!this.pending.delete(path) || !execution.isLive(frame)) return undefined
       const state = exit._tag === "Success" ? fired(journal.told, ++this.fires) : "cancelled"
-      journal.write("timerState", [state, journal.id, journal.attempt, path])
+      journal.write("timerState", [state, journal.id, journal.attempt, path, journal.epoch])
       return undefined
     })
   }

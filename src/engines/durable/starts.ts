@@ -9,7 +9,7 @@ import type { Execution } from "../../Execution.ts"
 import { Tag } from "../../internal/eventLog.ts"
 import { ExecutionImpl } from "../../internal/execution.ts"
 import type { Frame } from "../../internal/frame.ts"
-import type { RunImpl } from "../../internal/run.ts"
+import { RunImpl } from "../../internal/run.ts"
 import type { RunOptions } from "../../Run.ts"
 import { IdConflict, InvalidInput } from "../../RunError.ts"
 import { EngineShutdown, WorkflowNotRegistered } from "../../services/Engine.ts"
@@ -19,11 +19,19 @@ import { DurableHandle } from "./handle.ts"
 import { DurableJournal } from "./journal.ts"
 import { hasCode, toStored } from "./options.ts"
 import { NotStorable } from "./plain.ts"
+import { restarter } from "./recovery.ts"
 import { refuseSecrets } from "./registry.ts"
 import { atOnce, columns, type RunRow, resident } from "./rows.ts"
 import { orUnavailable } from "./unavailable.ts"
+import { ifOwned } from "./writer.ts"
 
-const insertRun = `INSERT INTO baton_runs (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING RETURNING id`
+const ofRun = `INSERT INTO baton_runs (${columns.join(", ")})`
+const values = columns.map(() => "?").join(", ")
+const insertRun = `${ofRun} VALUES (${values}) ON CONFLICT DO NOTHING RETURNING id`
+
+/** The same for a child: only who has its parent starts it (D4). */
+const insertChild = (isPg: boolean): string =>
+  `${ofRun} SELECT ${values} WHERE ${ifOwned(isPg, "1", "?", "?")} = 1 ON CONFLICT DO NOTHING RETURNING id`
 
 export class Starts {
   private readonly engine: DurableEngine
@@ -146,7 +154,11 @@ export class Starts {
       const { at, problem, value } = input
       execution.conflict = new InvalidInput({ workflow: run.workflow.name, field: at, value, problem })
     }
-    if (epoch === undefined) journal.write("run", this.toRow(execution, journal))
+    if (epoch === undefined) {
+      const row = this.toRow(execution, journal)
+      if (journal.above === undefined) journal.write("run", row)
+      else journal.write("child", [...row, journal.above.epoch])
+    }
     for (const tag of execution.options.tags ?? []) journal.write("tag", [tag, run.id])
     execution.begin(cache)
     return execution
@@ -192,8 +204,13 @@ export class Starts {
       const begun = yield* this.engine.whole(
         Effect.suspend(() => {
           this.engine.recovery.loading.set(run.id, [])
+          const row = this.toRow(draft, journal)
+          const [text, params] =
+            parent === undefined
+              ? [insertRun, row]
+              : [insertChild(this.engine.isPg), [...row, parent.id, (parent.journal as DurableJournal).epoch]]
           return Effect.map(
-            this.engine.command<{ id: string }>(insertRun, this.toRow(draft, journal)),
+            this.engine.command<{ id: string }>(text, params),
             (inserted) => inserted.length > 0 && this.create(run, context, parent, epoch, cache)
           )
         }).pipe(Effect.ensuring(Effect.sync(() => this.engine.recovery.loadEnded(run.id))))
@@ -206,6 +223,8 @@ export class Starts {
   private join(run: RunImpl, draft: ExecutionImpl, cache: Fiber.Fiber.Cache): Effect.Effect<Execution<any, any>> {
     return Effect.gen({ self: this }, function* () {
       const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [run.id])
+      // Somebody else has its parent, and starts it there.
+      if (row === undefined && draft.parent !== undefined) return yield* Effect.never
       const input = encode(run.workflow.input, run.input)
       const same = !(input instanceof NotStorable) && JSON.stringify(input.json) === row.input
       if (row.workflow === run.workflow.name && same) {
@@ -248,10 +267,15 @@ export class Starts {
     if (childId !== undefined) {
       const handle = new DurableHandle(this.engine, childId, run.workflow.name, run.workflow)
       return Effect.gen({ self: this }, function* () {
-        const child = yield* this.engine.recovery.activate(childId, parent)
-        if (child === undefined && parent.recorded !== undefined && (yield* handle.status) === "completed") {
-          parent.recorded.set(frame.path, handle)
+        if ((yield* this.engine.recovery.activate(childId, parent)) !== undefined) return follow(handle)
+        const row = yield* this.engine.reads.run(childId)
+        if (row === undefined) {
+          // Whoever began it ended, or lost the parent, after that was written and before the child was.
+          if ((parent.journal as DurableJournal).frozen) return yield* Effect.never
+          const again = new RunImpl(0, 0, run.workflow, run.input, { ...run.options, id: childId }, restarter)
+          return follow(yield* this.startNamed(again, fiber, parent))
         }
+        if (parent.recorded !== undefined && row.status === "completed") parent.recorded.set(frame.path, handle)
         return follow(handle)
       })
     }

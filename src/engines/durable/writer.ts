@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { inSizes } from "./gather.ts"
+import { columns } from "./rows.ts"
 
 /** One row of one statement; rows of one kind are written together. */
 export interface Row {
@@ -18,6 +19,7 @@ export interface Row {
 
 export type Kind =
   | "run"
+  | "child"
   | "tag"
   | "event"
   | "request"
@@ -27,12 +29,13 @@ export type Kind =
   | "status"
   | "parked"
   | "settled"
-  | "seed"
 
 /** Whose rows they are; told when they are on disk, or that somebody else has the execution. */
 export interface Owner {
   readonly id: string
   readonly epoch: string
+  /** Whose child it is: who loses that loses it too. */
+  readonly above?: Pick<Owner, "id" | "epoch"> | undefined
   /** Told when so many more of its rows are on disk. */
   readonly written: (rows: number) => void
   /** Told that the database is there and does not take them. */
@@ -60,33 +63,64 @@ const reasonOf = (exit: Exit.Exit<void, SqlError.SqlError>): string => {
 /** Where the process dies: before a write, or after it and before anybody is told. */
 export type Strike = "before" | "after" | undefined
 
-const inserts: Partial<Record<Kind, { readonly into: string; readonly width: number; readonly after?: string }>> = {
-  run: {
-    into: `baton_runs (id, workflow, version, status, tags, parent_id, root_id, source_id, input, options, started_at, wake_at, epoch)`,
-    width: 13
-  },
-  tag: { into: `baton_tags (tag, execution_id)`, width: 2, after: `ON CONFLICT DO NOTHING` },
+type Type = "TEXT" | "BIGINT" | "INTEGER"
+
+/** Some rows that a statement takes its values from: `v.column1`, `v.column2` and so on. */
+export const valuesOf = (types: ReadonlyArray<Type>, rows: number): string => {
+  // The others are of the types of the first one.
+  const first = `(${types.map((type) => `CAST(? AS ${type})`).join(", ")})`
+  const row = `(${types.map(() => "?").join(", ")})`
+  return `(VALUES ${[first, ...Array.from({ length: rows - 1 }, () => row)].join(", ")}) AS v`
+}
+
+/**
+ * A value, as long as the row of an execution has an epoch; nobody else takes it over before the end of the transaction.
+ */
+export const ifOwned = (isPg: boolean, value: string, id: string, epoch: string): string =>
+  `(SELECT ${value} FROM baton_runs WHERE id = ${id} AND epoch = ${epoch}${isPg ? " FOR SHARE" : ""})`
+
+interface Insert {
+  readonly into: string
+  readonly types: ReadonlyArray<Type>
+  readonly after?: string
+  /**
+   * Which value is the id of an execution and which its epoch: without that epoch in its row, a column that must have a
+   * value has none, so that the statement fails (D4). What is no column of the table comes after the columns: the epoch,
+   * or whether this row is to be asked about, where one of many will do.
+   */
+  readonly fence?: { readonly column: number; readonly id: number; readonly epoch: number; readonly asks?: number }
+  readonly more?: ReadonlyArray<Type>
+}
+
+const runs: Pick<Insert, "into" | "types"> = {
+  into: `baton_runs (${columns.join(", ")})`,
+  types: columns.map((column) => (column.endsWith("_at") ? "BIGINT" : "TEXT"))
+}
+
+const inserts: Partial<Record<Kind, Insert>> = {
+  run: runs,
+  child: { ...runs, fence: { column: 7, id: 6, epoch: 14 }, more: ["TEXT"] },
+  tag: { into: `baton_tags (tag, execution_id)`, types: ["TEXT", "TEXT"], after: `ON CONFLICT DO NOTHING` },
   event: {
     into: `baton_events (execution_id, sequence, time, tag, path, attempt, epoch, fields, result)`,
-    width: 9
+    types: ["TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "INTEGER", "TEXT", "TEXT", "TEXT"],
+    fence: { column: 1, id: 1, epoch: 7, asks: 10 },
+    more: ["INTEGER"]
   },
   request: {
     into: `baton_requests (id, execution_id, path, attempt, kind, message, rules, sequence, created_at, expires_at)`,
-    width: 10,
-    after: `ON CONFLICT DO NOTHING`
+    types: ["TEXT", "TEXT", "TEXT", "INTEGER", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT", "BIGINT"],
+    after: `ON CONFLICT DO NOTHING`,
+    fence: { column: 2, id: 2, epoch: 11 },
+    more: ["TEXT"]
   },
   timer: {
     into: `baton_timers (execution_id, attempt, path, due, state)`,
-    width: 5,
-    after: `ON CONFLICT DO NOTHING`
-  },
-  seed: { into: `baton_seeds (execution_id, path, result)`, width: 3, after: `ON CONFLICT DO NOTHING` }
-}
-
-/** Some rows that an update takes its values from: `v.column1`, `v.column2` and so on. */
-export const valuesOf = (types: ReadonlyArray<"TEXT" | "BIGINT" | "INTEGER">, rows: number): string => {
-  const row = `(${types.map((type) => `CAST(? AS ${type})`).join(", ")})`
-  return `(VALUES ${Array.from({ length: rows }, () => row).join(", ")}) AS v`
+    types: ["TEXT", "INTEGER", "TEXT", "BIGINT", "TEXT"],
+    after: `ON CONFLICT DO NOTHING`,
+    fence: { column: 1, id: 1, epoch: 6 },
+    more: ["TEXT"]
+  }
 }
 
 /**
@@ -98,8 +132,8 @@ export const isOne = (column: number): string => `v.column${column} = v.column${
 interface Update {
   readonly table: string
   /** What is set, and where: columns and their types, in the order of the values. */
-  readonly set: string
-  readonly types: ReadonlyArray<"TEXT" | "BIGINT" | "INTEGER">
+  readonly set: string | ((isPg: boolean) => string)
+  readonly types: ReadonlyArray<Type>
   readonly where: string
   /** Which values say whose row it is: of several updates of one row the last counts. */
   readonly key: ReadonlyArray<number>
@@ -116,8 +150,8 @@ const updates: Partial<Record<Kind, Update>> = {
   },
   timerState: {
     table: "baton_timers",
-    set: "state = v.column1",
-    types: ["TEXT", "TEXT", "INTEGER", "TEXT"],
+    set: (isPg) => `state = ${ifOwned(isPg, "v.column1", "v.column2", "v.column5")}`,
+    types: ["TEXT", "TEXT", "INTEGER", "TEXT", "TEXT"],
     where: "execution_id = v.column2 AND attempt = v.column3 AND path = v.column4",
     key: [1, 2, 3]
   },
@@ -145,7 +179,7 @@ const updates: Partial<Record<Kind, Update>> = {
 }
 
 /** Inserts come first: what is updated must be there. */
-const order: ReadonlyArray<Kind> = ["run", "tag", "seed", "event", "request", "timer"]
+const order: ReadonlyArray<Kind> = ["run", "child", "tag", "event", "request", "timer"]
 
 interface Statement {
   readonly text: string
@@ -234,40 +268,47 @@ export class Writer {
   /** What a failed write of one execution means: it is there already, it belongs to another owner, or: try again. */
   private settle(batch: Batch, exit: Exit.Exit<void, SqlError.SqlError>): Effect.Effect<void> {
     const { owner } = batch
-    return this.sql.unsafe<{ epoch: string }>(this.text(`SELECT epoch FROM baton_runs WHERE id = ?`), [owner.id]).pipe(
-      Effect.flatMap((runs) => {
-        const foreign = runs.length > 0 && runs[0].epoch !== owner.epoch
-        if (foreign) return Effect.succeed("lost" as const)
-        const event = batch.rows.find((row) => row.kind === "event")
-        if (event === undefined) return Effect.succeed("refused" as const)
-        return Effect.map(
-          this.sql.unsafe<{ epoch: string }>(
-            this.text(`SELECT epoch FROM baton_events WHERE execution_id = ? AND sequence = ?`),
-            [owner.id, event.values[1]]
-          ),
-          (events) =>
-            events.length === 0
-              ? ("refused" as const)
-              : events[0].epoch === owner.epoch
-                ? ("written" as const)
-                : ("lost" as const)
-        )
-      }),
-      Effect.catchCause(() => Effect.succeed("again" as const)),
-      Effect.flatMap((verdict) => {
-        if (verdict === "written") return Effect.sync(() => owner.written(batch.rows.length))
-        if (verdict === "lost") return Effect.sync(() => owner.lost())
-        if (verdict === "refused") {
-          batch.refusals = (batch.refusals ?? 0) + 1
-          // A database that comes back may take it a little later.
-          if (batch.refusals >= maxRefusals) return Effect.sync(() => owner.refused(reasonOf(exit)))
-        }
-        return Effect.logWarning(`The journal of ${owner.id} could not be written; trying again`, exit).pipe(
-          Effect.andThen(realSleep(200)),
-          Effect.andThen(Effect.suspend(() => (this.crashed ? Effect.void : this.commit([batch]))))
-        )
-      })
-    )
+    const owners = owner.above === undefined ? [owner] : [owner, owner.above]
+    const among = owners.map(() => "?").join(", ")
+    return this.sql
+      .unsafe<{ id: string; epoch: string }>(
+        this.text(`SELECT id, epoch FROM baton_runs WHERE id IN (${among})`),
+        owners.map(({ id }) => id)
+      )
+      .pipe(
+        Effect.flatMap((runs) => {
+          if (runs.some(({ epoch, id }) => owners.some((owner) => owner.id === id && owner.epoch !== epoch)))
+            return Effect.succeed("lost" as const)
+          const event = batch.rows.find((row) => row.kind === "event")
+          if (event === undefined) return Effect.succeed("refused" as const)
+          return Effect.map(
+            this.sql.unsafe<{ epoch: string }>(
+              this.text(`SELECT epoch FROM baton_events WHERE execution_id = ? AND sequence = ?`),
+              [owner.id, event.values[1]]
+            ),
+            (events) =>
+              events.length === 0
+                ? ("refused" as const)
+                : events[0].epoch === owner.epoch
+                  ? ("written" as const)
+                  : ("lost" as const)
+          )
+        }),
+        Effect.catchCause(() => Effect.succeed("again" as const)),
+        Effect.flatMap((verdict) => {
+          if (verdict === "written") return Effect.sync(() => owner.written(batch.rows.length))
+          if (verdict === "lost") return Effect.sync(() => owner.lost())
+          if (verdict === "refused") {
+            batch.refusals = (batch.refusals ?? 0) + 1
+            // A database that comes back may take it a little later.
+            if (batch.refusals >= maxRefusals) return Effect.sync(() => owner.refused(reasonOf(exit)))
+          }
+          return Effect.logWarning(`The journal of ${owner.id} could not be written; trying again`, exit).pipe(
+            Effect.andThen(realSleep(200)),
+            Effect.andThen(Effect.suspend(() => (this.crashed ? Effect.void : this.commit([batch]))))
+          )
+        })
+      )
   }
 
   private write(batches: ReadonlyArray<Batch>): Effect.Effect<void, SqlError.SqlError> {
@@ -306,10 +347,13 @@ export class Writer {
   private statements(batches: ReadonlyArray<Batch>): ReadonlyArray<Statement> {
     const byKind = new Map<Kind, Array<ReadonlyArray<unknown>>>()
     for (const { rows } of batches) {
+      // They are written together or not at all, so asking about one of them is enough.
+      let asked = 0
       for (const { kind, values } of rows) {
+        const row = kind === "event" ? [...values, asked++ === 0 ? 1 : 0] : values
         const rows = byKind.get(kind)
-        if (rows === undefined) byKind.set(kind, [values])
-        else rows.push(values)
+        if (rows === undefined) byKind.set(kind, [row])
+        else rows.push(row)
       }
     }
     const statements: Array<Statement> = []
@@ -335,8 +379,9 @@ export class Writer {
     const known = this.texts.get(key)
     if (known !== undefined) return known
     const returning = kind === "settled" ? " RETURNING id" : ""
+    const what = typeof set === "string" ? set : set(this.isPg)
     const text = this.text(
-      `UPDATE ${table} SET ${set} FROM ${valuesOf(types, rows)} WHERE ${where} AND ${isOne(id + 1)}${returning}`
+      `UPDATE ${table} SET ${what} FROM ${valuesOf(types, rows)} WHERE ${where} AND ${isOne(id + 1)}${returning}`
     )
     this.texts.set(key, text)
     return text
@@ -346,10 +391,17 @@ export class Writer {
     const key = `${kind} ${rows}`
     const known = this.texts.get(key)
     if (known !== undefined) return known
-    const { after = "", into, width } = inserts[kind]!
-    const values = `(${Array.from({ length: width }, () => "?").join(", ")})`
+    const { after = "", fence, into, more = [], types } = inserts[kind]!
+    const columns = types.map((_, i) => `v.column${i + 1}`)
+    if (fence !== undefined) {
+      const { asks, column, epoch, id } = fence
+      const owned = ifOwned(this.isPg, `v.column${column}`, `v.column${id}`, `v.column${epoch}`)
+      columns[column - 1] =
+        asks === undefined ? owned : `CASE WHEN v.column${asks} = 1 THEN ${owned} ELSE v.column${column} END`
+    }
+    // SQLite wants a condition before ON CONFLICT.
     const text = this.text(
-      `INSERT INTO ${into} VALUES ${Array.from({ length: rows }, () => values).join(", ")} ${after}`
+      `INSERT INTO ${into} SELECT ${columns.join(", ")} FROM ${valuesOf([...types, ...more], rows)} WHERE true ${after}`
     )
     this.texts.set(key, text)
     return text
