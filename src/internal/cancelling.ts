@@ -86,7 +86,8 @@ export const cancelChildren = (execution: ExecutionImpl, reason: string): void =
   for (const child of [...(execution.children ?? [])]) accept(child, reason)
 }
 
-const mark = (execution: ExecutionImpl, reason: string | undefined): boolean => {
+/** Says that an execution is cancelled; `false` where it has ended, or is already. */
+export const mark = (execution: ExecutionImpl, reason: string | undefined): boolean => {
   const done = execution.outcome !== undefined || execution.ended?._tag === "Success"
   if (done || execution.cancelled !== undefined) return false
   execution.cancelled = { reason }

@@ -24,7 +24,7 @@ import type { Filter, RunRecord } from "./RunStore.ts"
  * ```ts
  * import { Engine } from "effect-baton"
  *
- * new Engine.ReplayMismatch({ path: "plan", expected: "a result that fits the step's schema", found: '{"v":1}' }).message // => 'The code does not fit what is recorded at "plan": expected a result that fits the step\'s schema, found {"v":1}; register a version that fits, and the run goes on'
+ * new Engine.ReplayMismatch({ path: "plan", expected: "a result that fits the step's schema", found: 'one that does not, at "n"' }).message // => 'The code does not fit what is recorded at "plan": expected a result that fits the step\'s schema, found one that does not, at "n"; register a version that fits, and the run goes on'
  * ```
  */
 export class ReplayMismatch extends Schema.TaggedError<ReplayMismatch>("effect-baton/Engine/ReplayMismatch")(

@@ -1,8 +1,8 @@
 // Model calls of a body that are not those of its journal: what is recorded is not paid for twice without anybody knowing.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema, Stream } from "effect"
+import { Effect, Logger, Schema, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
-import { Execution, Step, Workflow } from "effect-baton"
+import { Engine, Execution, Step, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
 import { delta, finish, says, script } from "../support/models.ts"
 import { apart, ask, type Body, change, did, par, seq } from "./changing.ts"
@@ -106,6 +106,75 @@ describe("when a replay meets a journal of other code, a model call that (S1, S2
       )
     )
   }
+})
+
+/** A body with the time in its prompt. */
+const dated = (now: () => string) =>
+  Workflow.make("dated", {
+    run: () =>
+      Effect.gen(function* () {
+        const facts = yield* LanguageModel.generateText({ prompt: "facts?" })
+        const { text } = yield* LanguageModel.generateText({ prompt: `It is ${now()}. The password is sesame.` })
+        yield* Execution.waitForApproval("go on?")
+        return yield* Step.make("send", { run: Effect.succeed(`${facts.text} ${text}`) })
+      }).pipe(Effect.orDie)
+  })
+
+describe("a run whose prompt has the time in it", () => {
+  it.live("is held with what to do, shows no word of the prompt, and goes on by a cancel and a retry", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryFile
+      const { asked, model } = yield* script([says("facts"), says("at one"), says("at two")])
+      const provided = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.provideService(effect, LanguageModel.LanguageModel, model)
+      const opened = (execution: Execution.Execution<any, any>) =>
+        execution.events.pipe(
+          Stream.takeUntil((event) => event._tag === "RequestOpened"),
+          Stream.runDrain
+        )
+      yield* live(
+        filename,
+        {},
+        undefined,
+        provided(
+          Effect.flatMap(
+            Effect.flatMap(dated(() => "one").run("", { id: "r" }), (run) => run.start),
+            opened
+          )
+        )
+      )
+      const logs: Array<string> = []
+      const logger = Logger.make(({ message }) => void logs.push(String(message)))
+      const { result } = yield* live(
+        filename,
+        {},
+        undefined,
+        provided(
+          Effect.gen(function* () {
+            yield* (yield* Engine.Engine).register(dated(() => "two"))
+            let [{ held }] = yield* Engine.list()
+            while (held === undefined) {
+              yield* Effect.sleep("5 millis")
+              held = (yield* Engine.list())[0].held
+            }
+            const execution = yield* Engine.get("r")
+            assert.strictEqual(yield* execution.cancel(), "cancelled")
+            const again = yield* Engine.retry("r")
+            yield* opened(again)
+            const [{ id }] = yield* again.requests
+            yield* again.approve(id)
+            return [held.message, yield* again.result]
+          })
+        )
+      ).pipe(Effect.provide(Logger.layer([logger])))
+      const [message, output] = result!
+      assert.include(message, "should come out of a step")
+      assert.include(message, "Engine.retry")
+      assert.notInclude(JSON.stringify([message, logs]), "sesame")
+      assert.strictEqual(output, "facts at two")
+      assert.strictEqual(asked.length, 3)
+    }).pipe(Effect.scoped)
+  )
 })
 
 describe("the ends of model calls", () => {

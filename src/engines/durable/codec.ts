@@ -80,6 +80,13 @@ export const decode = (schema: Boundary<any>, json: unknown): { readonly value: 
   return result._tag === "Success" ? { value: result.success } : undefined
 }
 
+/** Where JSON that was stored does not fit the schema any more; what stands there is nothing for logs. */
+export const misfit = (what: string, schema: Boundary<any>, json: unknown): string => {
+  const result = compile(schema).decode(json)
+  const path = result._tag === "Success" ? "" : problem(result.failure, json).path
+  return `${what} that does not${path === "" ? "" : `, at "${path}"`}`
+}
+
 /**
  * How something ended, as it is stored: a value, a defect, an interrupt, or an error and by which schema it is read. Of the
  * workflows that were called around a step, `at` says which, from the inside; the run's own has none.

@@ -206,7 +206,11 @@ export class DurableHandle implements Execution<any, any> {
     const left = Effect.callback<undefined>((resume) =>
       Effect.sync(this.engine.watchers.watchExit(this.id, (exit) => exit ?? resume(Effect.undefined)))
     )
-    const steered: Effect.Effect<A, E | RunSettled> = Effect.flatMap(
+    const steered: Effect.Effect<A, E | RunSettled> = Effect.suspend(() =>
+      // What is wanted of one that is held is written down.
+      this.engine.recovery.held.has(this.id) ? Effect.flatMap(this.row, elsewhere) : steeredHere
+    )
+    const steeredHere: Effect.Effect<A, E | RunSettled> = Effect.flatMap(
       this.engine.recovery.activate(this.id),
       (execution) => {
         if (execution === undefined) return Effect.flatMap(this.row, elsewhere)
@@ -292,7 +296,7 @@ export class DurableHandle implements Execution<any, any> {
   get interrupt(): Effect.Effect<void> {
     return Effect.andThen(
       Effect.flatMap(this.engine.recovery.activate(this.id), (execution) => {
-        if (execution === undefined) {
+        if (execution === undefined || this.engine.recovery.held.has(this.id)) {
           return Effect.flatMap(this.row, (row) =>
             isSettled(row.status) ? Effect.void : this.engine.signals.send(this.id, "interrupt", null)
           )

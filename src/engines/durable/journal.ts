@@ -28,7 +28,7 @@ import type { RunImpl } from "../../internal/run.ts"
 import { isSettled } from "../../Run.ts"
 import type { Any } from "../../Workflow.ts"
 import { askedOf, describeCall, describeOther } from "./calls.ts"
-import { decodeStored, encodeOutcome, encodeStep, parse, replay, type Stored, told } from "./codec.ts"
+import { decodeStored, encodeOutcome, encodeStep, misfit, parse, replay, type Stored, told } from "./codec.ts"
 import type { AnswerRow, EventRow, History, KnownRequest, RequestRow, StoredCall } from "./history.ts"
 import { Outbox, type OutboxHost } from "./outbox.ts"
 import { NotStorable } from "./plain.ts"
@@ -352,8 +352,12 @@ export class DurableJournal extends Outbox implements Journal {
     const turn = exit === undefined || "i" in stored ? undefined : this.recorded.turns.wait(`step ${path}`, isBody)
     if (exit !== undefined)
       return turn === undefined ? replay(stored, exit) : Effect.andThen(Effect.uninterruptible(turn), exit)
-    this.host.mismatch(this, path, "a result that fits the step's schema", JSON.stringify(stored))
-    return Effect.never
+    return this.misfit(path, "a result that fits the step's schema", this.describeMisfit(stored, codec))
+  }
+
+  private describeMisfit(stored: Stored, codec: StepCodec | undefined): string {
+    const isResult = "v" in stored && codec?.output !== undefined
+    return isResult ? misfit("one", codec.output, stored.v) : "an error that no schema here describes"
   }
 
   reusable(path: string, codec: StepCodec | undefined): Exit.Exit<any, any> | undefined {
@@ -519,8 +523,7 @@ export class DurableJournal extends Outbox implements Journal {
     ;(frame as { startedAt: number }).startedAt = known.row.created_at - this.startedAt
     request.open(frame)
     if (known.row.kind !== request.kind) {
-      this.host.mismatch(this, frame.path, `an ${request.kind.toLowerCase()} request`, known.row.kind)
-      return Effect.never
+      return this.misfit(frame.path, `an ${request.kind.toLowerCase()} request`, known.row.kind)
     }
     if (known.settled === undefined) {
       this.recorded.reopened(frame.path)
@@ -531,8 +534,7 @@ export class DurableJournal extends Outbox implements Journal {
     const settlement = settlementOf(request, known)
     const turn = settlement === undefined ? undefined : this.recorded.turns.wait(`request ${frame.path}`)
     if (settlement !== undefined) return turn === undefined ? settlement : Effect.andThen(turn, settlement)
-    this.host.mismatch(this, frame.path, "an answer that fits the request's schema", known.settled.outcome)
-    return Effect.never
+    return this.misfit(frame.path, "an answer that fits the request's schema", known.settled.outcome)
   }
 
   reusableAnswer(request: Pending, frame: Frame): Exit.Exit<any, any> | undefined {
@@ -552,6 +554,12 @@ export class DurableJournal extends Outbox implements Journal {
   expire(request: Pending): void {
     const { execution } = this
     this.host.expire(execution, request, execution.startedAt + execution.now())
+  }
+
+  /** What is recorded does not fit; a body that is undone goes no further than here. */
+  private misfit(path: string, expected: string, found: string): Effect.Effect<never> {
+    if (!this.isFrozen) this.host.mismatch(this, path, expected, found)
+    return this.stall
   }
 
   readonly stall: Effect.Effect<never> = Effect.suspend(() => {

@@ -16,7 +16,7 @@ import { ExecutionNotFound } from "../../services/Engine.ts"
 import { toConfig } from "../../Timeout.ts"
 import type { Any } from "../../Workflow.ts"
 import { claiming } from "./claiming.ts"
-import { decode, parse } from "./codec.ts"
+import { decode, misfit, parse } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
 import { type EventRow, hasAnswers } from "./history.ts"
@@ -44,6 +44,8 @@ export class Recovery {
   private readonly engine: DurableEngine
   /** Executions that the code here can not go on with: what is wanted of them waits for code that can. */
   readonly held = new Set<string>()
+  /** Those of them that are cancelled, and why: they are taken up to be undone. */
+  private readonly undoing = new Map<string, { readonly reason: string | undefined; isReadable: boolean }>()
   /** How often in a row something could not be taken up. */
   private readonly failures = new Map<string, number>()
   readonly loading = new Map<string, Array<() => void>>()
@@ -90,6 +92,19 @@ export class Recovery {
         )
       )
       return Effect.map(Fiber.await(fiber), (exit) => (exit._tag === "Success" ? exit.value : undefined))
+    })
+  }
+
+  /** Cancels an execution that is held: it is undone from where the code still fits; nothing if it can not be done here. */
+  undo(id: string, reason: string | undefined): Effect.Effect<ExecutionImpl | undefined> {
+    return Effect.gen({ self: this }, function* () {
+      // It may not have left yet.
+      while (this.engine.residents.has(id)) yield* realSleep(5)
+      this.undoing.set(id, { reason, isReadable: true })
+      return yield* Effect.ensuring(
+        this.activate(id),
+        Effect.sync(() => this.undoing.delete(id))
+      )
     })
   }
 
@@ -227,7 +242,12 @@ export class Recovery {
     const execution = new ExecutionImpl(run, this.engine, context, parent, journal)
     journal.execution = execution
     this.engine.residents.set(row.id, execution)
-    if (decoded === undefined) this.engine.mismatch(journal, "", "an input that fits the workflow's schema", row.input)
+    const undoing = this.undoing.get(row.id)
+    if (decoded === undefined && undoing !== undefined) undoing.isReadable = false
+    else if (decoded === undefined) {
+      const found = misfit("one", workflow.input, parse(row.input))
+      this.engine.mismatch(journal, "", "an input that fits the workflow's schema", found)
+    }
     return execution
   }
 
@@ -239,6 +259,13 @@ export class Recovery {
     const timedOut = of("TimedOut").map((event) => parse(event.fields))[0]
     const cancel = events.findLast((event) => event.tag === "CancelRequested")
     if (cancel !== undefined) execution.cancelled = { reason: parse(cancel.fields).reason }
+    const undoing = this.undoing.get(execution.id)
+    if (undoing !== undefined) {
+      this.held.delete(execution.id)
+      cancelling.mark(execution, undoing.reason)
+      // Without its input nothing of the body can be undone.
+      if (!undoing.isReadable) return cancelling.finish(execution)
+    }
     for (const known of journal.recorded.outside) {
       const request = detached(known.row, execution.workflow, this.engine.asking.schemas.get(known.row.id))
       journal.restoreAnswers(request, known)

@@ -123,6 +123,13 @@ export class Signals {
     const handle = Effect.gen({ self: this }, function* () {
       const asked = this.cancelling.get(signal.id)
       const isHeld = this.engine.recovery.held.has(signal.execution_id)
+      if (isHeld && (signal.kind === "cancel" || signal.kind === "interrupt")) {
+        const reason = signal.kind === "cancel" ? parse(signal.payload)?.reason : "interrupted"
+        const undone = yield* this.engine.recovery.undo(signal.execution_id, reason)
+        if (undone === undefined) return false
+        yield* (undone.journal as DurableJournal).flush
+        return yield* Effect.as(this.forget(signal.id), true)
+      }
       if (isHeld || (asked !== undefined && asked.outcome === undefined)) return false
       const execution = yield* this.engine.recovery.activate(signal.execution_id)
       if (execution === undefined) {
