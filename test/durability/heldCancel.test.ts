@@ -100,7 +100,7 @@ describe("a run that is held (D9, D10)", () => {
     )
   }
 
-  it.live("takes a pause at once, and stays held", () =>
+  it.live("takes a pause at once and stays held, and is cancelled all the same", () =>
     Effect.gen(function* () {
       const filename = yield* temporaryFile
       const changed = trip({ ...first, second: "2nd" })
@@ -126,10 +126,10 @@ describe("a run that is held (D9, D10)", () => {
           yield* execution.pause
           yield* execution.resume
           const [{ held, status }] = yield* Engine.list()
-          return [held?.found, status]
+          return [held?.found, status, yield* execution.cancel()]
         })
       )
-      assert.deepStrictEqual(result, ['"2nd"', "awaiting"])
+      assert.deepStrictEqual(result, ['"2nd"', "awaiting", "cancelled"])
     }).pipe(Effect.scoped)
   )
 })

@@ -112,10 +112,16 @@ export class Signals {
   private handleInOrder(signals: ReadonlyArray<SignalRow>, left: Set<string>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       for (const signal of signals) {
-        if (left.has(signal.execution_id)) return
+        // A cancel need not wait for what one that is held can not do.
+        if (left.has(signal.execution_id) && !this.undoes(signal)) continue
         if (!(yield* this.handleSignal(signal))) left.add(signal.execution_id)
       }
     })
+  }
+
+  /** Whether it cancels an execution that is held. */
+  private undoes({ execution_id, kind }: SignalRow): boolean {
+    return this.engine.recovery.held.has(execution_id) && (kind === "cancel" || kind === "interrupt")
   }
 
   /** Whether it was done, or need not be. */
@@ -123,12 +129,13 @@ export class Signals {
     const handle = Effect.gen({ self: this }, function* () {
       const asked = this.cancelling.get(signal.id)
       const isHeld = this.engine.recovery.held.has(signal.execution_id)
-      if (isHeld && (signal.kind === "cancel" || signal.kind === "interrupt")) {
+      if (this.undoes(signal)) {
         const reason = signal.kind === "cancel" ? parse(signal.payload)?.reason : "interrupted"
         const undone = yield* this.engine.recovery.undo(signal.execution_id, reason)
         if (undone === undefined) return false
-        yield* (undone.journal as DurableJournal).flush
-        return yield* Effect.as(this.forget(signal.id), true)
+        const journal = undone.journal as DurableJournal
+        yield* journal.flush
+        return yield* this.done(signal, journal)
       }
       if (isHeld || (asked !== undefined && asked.outcome === undefined)) return false
       const execution = yield* this.engine.recovery.activate(signal.execution_id)
