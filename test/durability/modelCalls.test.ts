@@ -2,11 +2,14 @@
 // process dies. The model's own log of what it was asked proves it.
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import { AiError, Chat, LanguageModel, type Response, Tool, Toolkit } from "effect/ai"
 import { Agent, type Engine, type Event, Execution, Models, Step, Workflow } from "effect-baton"
-import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
+import { liveOn, temporaryFile } from "../../src/engines/durable/crash.ts"
+import { type Durable, layerSqlite } from "../../src/engines/durable/layer.ts"
+import { layerPostgres } from "../../src/engines/durable/postgres.ts"
 import { down, finish } from "../support/models.ts"
+import { fresh } from "./fleet.ts"
 
 /** What was asked: the last thing that was said, in words. */
 const said = ({ prompt, responseFormat }: LanguageModel.ProviderOptions): string => {
@@ -73,28 +76,47 @@ const anonymous = (text: string): string => text.replace(/line \d+/g, "line")
 const shape = ({ sequence: _, time: __, ...event }: Event.Event) =>
   anonymous(JSON.stringify(event, (key, value) => (key === "durationMillis" ? undefined : value)))
 
-const query = (file: string, sql: string): ReadonlyArray<string> => {
-  const db = new DatabaseSync(file)
-  try {
-    return db
-      .prepare(sql)
-      .all()
-      .map(({ result }) => String(result))
-  } finally {
-    db.close()
-  }
+/** A database that runs are written to. */
+interface Database {
+  /** An engine on it, as of a process of its own. */
+  readonly layer: Layer.Layer<Engine.Engine | Durable>
+  /** The results that are recorded of a run where a condition holds. */
+  readonly results: (id: string, condition: string) => Effect.Effect<ReadonlyArray<string>>
 }
 
-/** The lines of the provider's log whose answers are recorded. */
-const recordedLines = (file: string, log: ReadonlyArray<string>): ReadonlyArray<string> =>
-  query(
-    file,
-    `SELECT result FROM baton_events WHERE result IS NOT NULL AND (tag = 'ModelCalled' OR path LIKE '%/model')`
-  ).flatMap((result) => [...result.matchAll(/line (\d+)\./g)].slice(0, 1).map(([, n]) => log[Number(n) - 1]))
+const sqlite: Effect.Effect<Database, never, Scope.Scope> = Effect.map(temporaryFile, (filename) => ({
+  layer: layerSqlite({ filename }),
+  results: (id, condition) =>
+    Effect.sync(() => {
+      const db = new DatabaseSync(filename)
+      try {
+        const rows = db
+          .prepare(`SELECT result FROM baton_events WHERE execution_id = ? AND result IS NOT NULL AND ${condition}`)
+          .all(id)
+        return rows.map(({ result }) => String(result))
+      } finally {
+        db.close()
+      }
+    })
+}))
 
-/** How many model calls are recorded. */
-const modelEnds = (file: string): number =>
-  query(file, `SELECT result FROM baton_events WHERE tag = 'ModelCalled' AND result IS NOT NULL`).length
+const postgres: Effect.Effect<Database, never, Scope.Scope> = Effect.map(fresh, ({ sql, url }) => ({
+  layer: layerPostgres({ url, pollInterval: "20 millis", maxConnections: 5 }),
+  results: (id, condition) =>
+    sql
+      .unsafe<{ readonly result: string }>(
+        `SELECT result FROM baton_events WHERE execution_id = $1 AND result IS NOT NULL AND ${condition}`,
+        [id]
+      )
+      .pipe(
+        Effect.map((rows) => rows.map(({ result }) => result)),
+        Effect.orDie
+      )
+}))
+
+/** The lines of the provider's log whose answers are recorded. */
+const recordedLines = (results: ReadonlyArray<string>, log: ReadonlyArray<string>): ReadonlyArray<string> =>
+  results.flatMap((result) => [...result.matchAll(/line (\d+)\./g)].slice(0, 1).map(([, n]) => log[Number(n) - 1]))
 
 const counts = (lines: ReadonlyArray<string>): Record<string, number> => {
   const counts: Record<string, number> = {}
@@ -121,6 +143,7 @@ const agreeing = (execution: Execution.Execution<any, any>) =>
 
 /** One run that dies at one write, and goes on. */
 const life = (
+  database: Effect.Effect<Database, never, Scope.Scope>,
   workflow: (provider: Provider) => Workflow.Workflow<string, any, any, any>,
   { behaviour, during, layer = ({ layer }) => layer, ordered }: Options,
   strike: (n: number) => "before" | "after" | undefined
@@ -128,25 +151,27 @@ const life = (
   Effect.scoped(
     Effect.gen(function* () {
       const provider = new Provider(behaviour)
-      const file = yield* temporaryFile
+      const { layer: engine, results } = yield* database
+      const id = yield* Effect.sync(() => crypto.randomUUID())
       const program = Effect.gen(function* () {
-        const execution = yield* (yield* workflow(provider).run("x", { id: "r" })).start
+        const execution = yield* (yield* workflow(provider).run("x", { id })).start
         yield* during === undefined
           ? execution.exit
           : Effect.raceFirst(execution.exit, Effect.andThen(during(execution), Effect.never))
-        const events = (yield* Stream.runCollect(execution.events)).map(shape)
+        const events = (yield* Stream.runCollect(execution.events)).map((event) => shape(event).replaceAll(id, "r"))
         const { costUsd: _, ...usage } = yield* execution.usage
         // How often a run waits depends on how fast it is answered.
         const settled = events.filter((event) => !event.includes("awaiting")).sort()
         const exit = anonymous(JSON.stringify(yield* execution.exit))
         return { exit, usage, events: ordered === false ? settled : events }
       }).pipe(Effect.provide(layer(provider)), Effect.orDie) as Effect.Effect<any, never, Engine.Engine>
-      const first = yield* live(file, {}, strike, program)
+      const first = yield* liveOn(engine, strike, program, id)
       const before = counts(provider.log)
       const atCrash = provider.log.length
-      const recorded = counts(recordedLines(file, provider.log))
-      const ended = modelEnds(file)
-      const { result } = first.crashed ? yield* live(file, {}, undefined, program) : first
+      const lines = yield* results(id, `(tag = 'ModelCalled' OR path LIKE '%/model')`)
+      const recorded = counts(recordedLines(lines, provider.log))
+      const ended = (yield* results(id, `tag = 'ModelCalled'`)).length
+      const { result } = first.crashed ? yield* liveOn(engine, undefined, program, id) : first
       const lost: Record<string, number> = {}
       for (const line in before) lost[line] = before[line] - (recorded[line] ?? 0)
       const again = provider.log.length - atCrash
@@ -162,21 +187,27 @@ const life = (
     })
   )
 
-const survives = (
+const survivesOn = (
+  where: string,
+  database: Effect.Effect<Effect.Effect<Database, never, Scope.Scope>, never, Scope.Scope>,
+  isTried: (write: number, when: "before" | "after") => boolean,
   name: string,
   workflow: (provider: Provider) => Workflow.Workflow<string, any, any, any>,
-  options: Options = {}
+  options: Options
 ) =>
   it.live(
-    name,
+    `${name}, on ${where}`,
     () =>
       Effect.gen(function* () {
-        const whole = yield* life(workflow, options, () => undefined)
+        const opened = yield* database
+        const whole = yield* life(opened, workflow, options, () => undefined)
         assert.include(whole.exit, `"_tag":"Success"`)
         for (let write = 1; write <= whole.writes; write++) {
           for (const when of ["before", "after"] as const) {
+            if (!isTried(write, when)) continue
             const at = `${when} write ${write}`
             const { again, asked, crashed, events, exit, lost, recorded, usage } = yield* life(
+              opened,
               workflow,
               options,
               (n) => (n === write ? when : undefined)
@@ -195,9 +226,21 @@ const survives = (
             assert.deepStrictEqual(asked, expected, at)
           }
         }
-      }),
+      }).pipe(Effect.scoped),
     120_000
   )
+
+/** At every write on SQLite, at a sample on PostgreSQL. */
+const survives = (
+  name: string,
+  workflow: (provider: Provider) => Workflow.Workflow<string, any, any, any>,
+  options: Options = {}
+) => {
+  survivesOn("SQLite", Effect.succeed(sqlite), () => true, name, workflow, options)
+  const isSampled = (write: number, when: "before" | "after") =>
+    write % 2 === 1 && when === (write % 4 === 1 ? "after" : "before")
+  survivesOn("PostgreSQL", Effect.map(postgres, Effect.succeed), isSampled, name, workflow, options)
+}
 
 const say = (prompt: string) => Effect.map(LanguageModel.generateText({ prompt }), ({ text }) => text)
 
@@ -239,6 +282,44 @@ describe("after a crash at any write, no recorded answer is asked for again (D1)
         return [text, object.value, stream, first.text, second.text, same]
       })
     )
+  )
+
+  const step = (name: string) => Step.make(name, { run: Effect.succeed(`did ${name}`) })
+
+  survives("a stream whose parts are worked on by steps and calls, and what comes after it", () =>
+    body(() =>
+      Effect.gen(function* () {
+        const parts: Array<string> = []
+        const first = yield* say("first")
+        yield* Stream.runForEach(deltas("three parts here"), (part) =>
+          Effect.gen(function* () {
+            parts.push(yield* step("part"), yield* say(`about ${part}`))
+          })
+        )
+        const left = yield* Stream.runCollect(Stream.take(deltas("left in the middle"), 2))
+        return [first, parts, left, yield* step("after"), yield* say("last")]
+      })
+    )
+  )
+
+  survives(
+    "calls among steps and sleeps in branches, some of which lose a race",
+    () =>
+      body(() =>
+        Effect.gen(function* () {
+          const both = yield* Effect.all(
+            [
+              Effect.all([say("a1"), step("a"), say("a2")]),
+              Effect.andThen(Effect.sleep("2 millis"), say("b")),
+              Effect.all([step("c"), say("c1"), Stream.runCollect(deltas("c2 and more"))]),
+              Effect.raceFirst(Effect.andThen(say("slow"), Effect.never), Effect.as(Effect.sleep("40 millis"), "late"))
+            ],
+            { concurrency: "unbounded" }
+          )
+          return [both.flat(), yield* say("last")]
+        })
+      ),
+    { ordered: false }
   )
 
   survives(
