@@ -86,7 +86,7 @@ export const step = <A, E, R>(
       if (!execution.isHeld) return begin(fiber, child)
       return Effect.andThen(
         execution.gate,
-        Effect.withFiber((fiber) => begin(fiber, child))
+        Effect.withFiber((fiber) => (journal.frozen ? journal.stall : begin(fiber, child)))
       )
     }),
     (exit) => {

@@ -10,7 +10,6 @@ import * as MessageStorage from "effect/cluster/MessageStorage"
 import * as RunnerAddress from "effect/cluster/RunnerAddress"
 import * as RunnerHealth from "effect/cluster/RunnerHealth"
 import * as Sharding from "effect/cluster/Sharding"
-import * as SqlRunnerStorage from "effect/cluster/SqlRunnerStorage"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -25,7 +24,7 @@ import type { Engine } from "../../services/Engine.ts"
 import type { RunStore } from "../../services/RunStore.ts"
 import { Durable, makeEngine, newName } from "./layer.ts"
 import * as Liveness from "./liveness.ts"
-import { inRealTime, type Placement, shardingConfig, shared, single } from "./placement.ts"
+import { inRealTime, type Placement, runnerStorage, shardingConfig, shared, single } from "./placement.ts"
 import type { PostgresConfig } from "./postgres.ts"
 
 /** What is needed of a process that others talk to. */
@@ -60,8 +59,6 @@ const postgres = ({ maxConnections, url }: Pick<PostgresConfig, "maxConnections"
     PgClient.layer({ url: Redacted.isRedacted(url) ? url : Redacted.make(url), maxConnections: maxConnections ?? 10 })
   )
 
-const runnerStorage = Layer.orDie(SqlRunnerStorage.layerWith({ prefix: "baton_cluster" }))
-
 const protocol = (path: `/${string}`) =>
   HttpRunner.layerClientProtocolHttp({ path }).pipe(
     Layer.provideMerge(RpcSerialization.layerNdjson),
@@ -85,7 +82,7 @@ export const layerCluster = ({
       RunnerHealth.layerNoop,
       Liveness.layer(`${address.host}:${address.port}`, 500)
     ]),
-    Layer.provide(runnerStorage),
+    Layer.provideMerge(runnerStorage),
     Layer.provide(shardingConfig(Option.some(RunnerAddress.make(address.host, address.port)), settings)),
     Layer.provide(inRealTime)
   )

@@ -18,6 +18,8 @@
  * D11 What a body is told of a step's error is what a replay tells it, so it never goes another way after a crash.
  * D12 A replay tells a body what ended in the order in which it was told before (T1), and does nothing new where the body does
  *     something else than before (S1).
+ * D13 A run that moves from a process that lives to another is not taken up there before its steps in flight have ended and
+ *     are recorded, or had their time.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -39,6 +41,7 @@ import { HumanChannel, inbox } from "../../services/HumanChannel.ts"
 import { Alarm } from "./alarm.ts"
 import { Answers } from "./answers.ts"
 import { Asking } from "./asking.ts"
+import { Handover } from "./handover.ts"
 import type { DurableJournal, JournalHost } from "./journal.ts"
 import { Parking } from "./parking.ts"
 import type { Placement } from "./placement.ts"
@@ -59,7 +62,7 @@ export interface Settings {
   readonly idle?: Duration.Input | undefined
   /** How often is looked for what other processes wrote. Default: `"100 millis"`. */
   readonly pollInterval?: Duration.Input | undefined
-  /** How long a shutdown lets running steps go on. Default: `"15 seconds"`. */
+  /** How long a shutdown, or a process that joins, lets running steps go on. Default: `"15 seconds"`. */
   readonly grace?: Duration.Input | undefined
   /** How often a run may take the process down, without getting any further, before it is failed. Default: 10. */
   readonly maxCrashes?: number | undefined
@@ -80,7 +83,7 @@ export class DurableEngine implements Host, JournalHost {
   private epochs = 0
   readonly idleMillis: number
   readonly pollMillis: number
-  private readonly graceMillis: number
+  readonly graceMillis: number
   readonly maxCrashes: number
   readonly runs: boolean
   readonly placement: Placement
@@ -92,6 +95,7 @@ export class DurableEngine implements Host, JournalHost {
   readonly reads = new Reads(this)
   readonly recovery = new Recovery(this)
   readonly parking = new Parking(this)
+  readonly handover = new Handover(this)
   readonly watchers = new Watchers(this)
   readonly answers = new Answers(this)
   readonly asking = new Asking(this)

@@ -74,6 +74,8 @@ export class DurableJournal extends Outbox implements Journal {
   rootId: string
   /** The body goes only as far as it went before, until it is interrupted there. */
   isFrozen = false
+  /** It is to go on in another process, and begins nothing new here. */
+  isMoving = false
   /** It has been there, whatever is left of what it was to do again. */
   hasCaughtUp = false
   inFlight = 0
@@ -125,7 +127,7 @@ export class DurableJournal extends Outbox implements Journal {
   }
 
   get frozen(): boolean {
-    return this.isFrozen || this.host.isDraining
+    return this.isFrozen || this.isMoving || this.host.isDraining
   }
 
   // -- writing --------------------------------------------------------------

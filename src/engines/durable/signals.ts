@@ -202,11 +202,7 @@ export class Signals {
   private get keepUp(): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (!this.engine.runs) return Effect.void
-      for (const execution of [...this.engine.residents.values()]) {
-        const { rootId } = execution.journal as DurableJournal
-        // Whoever takes it up before this is written finds it in the memory of another, which it may take for a crash.
-        if (!this.engine.placement.owns(rootId)) this.engine.parking.leave(execution, atOnce)
-      }
+      this.engine.handover.look()
       const owned = this.engine.placement.version()
       const from = owned === this.owned ? atOnce : resident
       // What could not be taken up now is looked for again.
