@@ -200,7 +200,8 @@ const life = <Input, Output, Error, R, R2>(
       let crashes = 0
       const watching: Intercept = (run, frame: Frame) =>
         Effect.suspend(() => {
-          const place = `${frame.execution.workflow}:${frame.path}@${frame.execution.attempt}`
+          const { attempt, id, workflow } = frame.execution
+          const place = `${workflow}:${frame.path}@${attempt} of ${id}`
           if (recorded.has(place)) repeated.push(place)
           return run
         })

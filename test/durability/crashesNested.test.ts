@@ -151,7 +151,7 @@ const everything = Workflow.make("everything", {
     yield* Effect.ignore(late)
     yield* Effect.sleep("3 millis")
     const n = yield* Execution.waitForInput("how many?", Schema.Int)
-    const asked = yield* asks.call("inside")
+    const asked = yield* (yield* Execution.startChild(asks, "inside")).result
     return yield* Step.make("last", {
       error: Broken,
       run: Effect.flatMap(attempt, (tries) =>

@@ -30,7 +30,7 @@ export interface Life<A> {
   readonly result: A | undefined
   readonly crashed: boolean
   readonly writes: number
-  /** The steps whose end is recorded: workflow, path and attempt. */
+  /** The steps whose end is recorded: workflow, path, attempt and run. */
   readonly completed: ReadonlyArray<string>
 }
 
@@ -65,7 +65,7 @@ export const liveOn = <A, E, R>(
         Effect.as(Deferred.await(crash), undefined)
       )
       const rows = yield* engine.query<{ place: string }>(
-        `SELECT r.workflow || ':' || e.path || '@' || e.attempt AS place
+        `SELECT r.workflow || ':' || e.path || '@' || e.attempt || ' of ' || r.id AS place
          FROM baton_events e JOIN baton_runs r ON r.id = e.execution_id
          WHERE e.tag = 'StepCompleted' AND ${rootId === undefined ? "1 = 1" : "r.root_id = ?"}`,
         rootId === undefined ? [] : [rootId]

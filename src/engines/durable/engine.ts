@@ -271,6 +271,10 @@ export class DurableEngine implements Host, JournalHost {
     return this.starts.startChild(parent, fiber, frame, run, childId)
   }
 
+  completed(childId: string, run: RunImpl): Effect.Effect<Execution<any, any> | undefined> {
+    return this.starts.completed(childId, run)
+  }
+
   expire(execution: ExecutionImpl, request: Pending, now: number): void {
     this.answers.expire(execution, request, now)
   }

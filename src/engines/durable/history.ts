@@ -122,31 +122,43 @@ export const hasAnswers = ({ events, seeds }: History): boolean =>
   events.some((event) => event.tag === "ModelCalled" && event.result !== null) ||
   seeds.some((seed) => "model" in parse(seed.result))
 
-/** What a run begins with that was made from another: a step's end, what a model or what people said. */
-export type Seed = Stored | StoredCall | { readonly request: KnownRequest }
+/** What a run begins with that was made from another: a step's end, what a model or what people said, a child. */
+export type Seed = Stored | StoredCall | { readonly request: KnownRequest } | { readonly child: string }
 
-/** What the last attempt of a run had done before a sequence number. */
+/**
+ * What a run had done that another one may use: in its last attempt, or where attempts resume in all of them; of each only
+ * what was before a step, if one is given.
+ */
 export const seedsOf = (
   history: History,
   events: ReadonlyArray<EventRow>,
-  before: number
+  resumes: boolean,
+  fromStep?: string
 ): ReadonlyArray<readonly [path: string, seed: Seed]> => {
-  const seeds = new Map<string, Seed>(history.seeds.map(({ path, result }) => [path, parse(result)]))
+  const seeds = new Map<string, Seed>()
   const last = events[events.length - 1]?.attempt ?? 0
-  const reused = new Set(
-    events.flatMap((event) =>
-      event.attempt === last && event.tag === "StepCompleted" && event.result === null ? [event.path] : []
-    )
-  )
+  // Each attempt came to the step, or ended before it.
+  const ends = new Map<number, number>()
+  for (const { attempt, path, sequence, tag } of events) {
+    if (tag === "StepStarted" && path === fromStep && !ends.has(attempt)) ends.set(attempt, Number(sequence))
+  }
+  const counts = ({ attempt, sequence }: EventRow): boolean =>
+    (resumes || attempt === last) && Number(sequence) < (ends.get(attempt) ?? Number.POSITIVE_INFINITY)
+  const begun = new Set(events.flatMap((event) => (event.tag === "StepStarted" && counts(event) ? [event.path] : [])))
+  for (const { path, result } of history.seeds) {
+    const seed: Seed = parse(result)
+    // Of what has no event where it is used nobody knows whether it was before the step.
+    const isStep = !("request" in seed || "child" in seed || "model" in seed)
+    if (fromStep === undefined || "model" in seed || (isStep && begun.has(path))) seeds.set(path, seed)
+  }
   for (const event of events) {
-    if (Number(event.sequence) >= before) break
-    if (event.tag === "StepCompleted" && event.result !== null && (event.attempt === last || reused.has(event.path))) {
-      seeds.set(event.path, parse(event.result))
-    }
-    if (event.tag === "ModelCalled" && event.result !== null && event.attempt === last) {
+    if (!counts(event)) continue
+    if (event.tag === "StepCompleted" && event.result !== null) seeds.set(event.path, parse(event.result))
+    if (event.tag === "ModelCalled" && event.result !== null) {
       const call: StoredCall = parse(event.result)
       if (isReusable(call.answer)) seeds.set(call.model, call)
     }
+    if (event.tag === "ChildStarted") seeds.set(event.path, { child: parse(event.fields).childId })
     if (event.tag !== "RequestSettled") continue
     const { outcome, requestId } = parse(event.fields)
     const row = history.requests.find((request) => request.id === requestId)

@@ -51,6 +51,8 @@ export interface JournalHost extends OutboxHost<DurableJournal> {
     run: RunImpl,
     childId: string | undefined
   ) => Effect.Effect<Execution<any, any>>
+  /** A child of an earlier attempt, if it has completed. */
+  readonly completed: (childId: string, run: RunImpl) => Effect.Effect<Execution<any, any> | undefined>
   /** The time of a request is up. */
   readonly expire: (execution: ExecutionImpl, request: Pending, now: number) => void
   /** The body waits again for a request that was open: people may have answered it where no event tells of it. */
@@ -576,31 +578,47 @@ export class DurableJournal extends Outbox implements Journal {
     run: RunImpl
   ): Effect.Effect<Execution<any, any>> {
     this.activity++
+    const start = (known: string | undefined) =>
+      this.looksUp(() => this.host.startChild(parent, fiber, frame, run, known))
     const known = this.recorded.child(frame.path)
-    const reused =
-      known === undefined ? (parent.recorded?.get(frame.path) as Execution<any, any> | undefined) : undefined
-    if (reused !== undefined) {
-      frame.parent?.leave(frame)
-      return Effect.succeed(reused)
+    if (known !== undefined) {
+      this.follow(fiber, frame)
+      return start(known)
     }
-    const earlier = known ?? this.recorded.earlierChild(frame.path)
-    const isNew = earlier === undefined
-    const doubt =
-      known === undefined && !isNew ? undefined : isNew && this.frozen ? this.stall : this.follow(fiber, frame)
-    const wait = isNew ? doubt : undefined
-    const start = Effect.suspend(() => {
+    const leave = Effect.sync(() => frame.parent?.leave(frame))
+    const begin = Effect.suspend(() => {
+      if (!parent.isLive(frame)) return Effect.interrupt
+      const wait = this.frozen ? this.stall : this.follow(fiber, frame)
+      const begun = Effect.suspend(() => {
+        // Where an attempt resumes, the next one may use it.
+        if (parent.recorded !== undefined) this.recorded.keepChild(frame.path, run.id)
+        return start(undefined)
+      })
+      return wait === undefined
+        ? begun
+        : Effect.andThen(
+            Effect.onInterrupt(wait, () => leave),
+            begun
+          )
+    })
+    const earlier = this.recorded.earlierChild(frame.path)
+    if (earlier === undefined) return begin
+    const completed = Effect.onInterrupt(
+      this.looksUp(() => this.host.completed(earlier, run)),
+      () => leave
+    )
+    return Effect.flatMap(completed, (handle) => (handle === undefined ? begin : Effect.as(leave, handle)))
+  }
+
+  /** Reads what the body waits for; it does not stand still meanwhile. */
+  private looksUp<A>(read: () => Effect.Effect<A>): Effect.Effect<A> {
+    return Effect.suspend(() => {
       this.lookups++
       return Effect.ensuring(
-        this.host.startChild(parent, fiber, frame, run, earlier),
+        read(),
         Effect.sync(() => this.lookups--)
       )
     })
-    if (wait === undefined) return start
-    const leave = Effect.sync(() => frame.parent?.leave(frame))
-    return Effect.andThen(
-      Effect.onInterrupt(wait, () => leave),
-      start
-    )
   }
 
   // -- time -----------------------------------------------------------------

@@ -53,6 +53,7 @@ export class Recorded {
   // Results of earlier attempts, or of the run that this one was made from.
   private readonly earlier = new Map<string, Stored>()
   private readonly earlierRequests = new Map<string, KnownRequest>()
+  // Whatever became of them: that is known where the body comes to them again.
   private readonly earlierChildren = new Map<string, string>()
   private readonly earlierAnswers = new Map<string, unknown>()
 
@@ -63,13 +64,13 @@ export class Recorded {
   /** A result that the first attempt begins with. */
   seed(path: string, seed: Seed): void {
     if ("request" in seed) this.earlierRequests.set(path, seed.request)
+    else if ("child" in seed) this.earlierChildren.set(path, seed.child)
     else if ("model" in seed) this.earlierAnswers.set(seed.model, seed.answer)
     else this.earlier.set(path, seed)
   }
 
   /** Takes up what is stored of an attempt; one that `resumes` uses what earlier ones had, too. */
   load(history: History, attempt: number, resumes: boolean): void {
-    const completed = new Set(history.children.flatMap((child) => (child.status === "completed" ? [child.id] : [])))
     const settled = new Map<string, { readonly outcome: RequestOutcome; readonly time: number }>()
     const answered = new Map<string, number>()
     const begun: Array<{ readonly after: number; readonly load: () => void }> = []
@@ -86,8 +87,7 @@ export class Recorded {
       if (tag === "ChildStarted") {
         const { childId } = parse(event.fields)
         if (of === attempt) this.children.set(path, childId)
-        // The attempt after this one uses it too.
-        if (resumes && completed.has(childId)) this.earlierChildren.set(path, childId)
+        else if (resumes) this.earlierChildren.set(path, childId)
       }
       // What is asked from outside is not the body's to repeat.
       if (path.startsWith("handle/")) continue
@@ -181,6 +181,8 @@ export class Recorded {
     else for (const [path, stored] of this.results) if (!("i" in stored)) this.earlier.set(path, stored)
     if (restarts) this.earlierAnswers.clear()
     else for (const call of this.answers.values()) this.keepEarlier(call)
+    if (restarts) this.earlierChildren.clear()
+    else for (const [path, id] of this.children) this.earlierChildren.set(path, id)
     if (restarts) this.earlierRequests.clear()
     else
       for (const [path, known] of this.requests) if (known.settled !== undefined) this.earlierRequests.set(path, known)
@@ -268,6 +270,11 @@ export class Recorded {
   /** The id of the child that was started there. */
   child(path: string): string | undefined {
     return this.children.get(path)
+  }
+
+  /** A child is started, which the next attempt may use. */
+  keepChild(path: string, id: string): void {
+    this.children.set(path, id)
   }
 
   earlierResult(path: string): Stored | undefined {

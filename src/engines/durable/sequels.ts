@@ -43,13 +43,13 @@ export class Sequels {
     })
   }
 
-  /** A new run that begins with what another had before a sequence number. */
+  /** A new run that begins with what another had, or had before a step. */
   private again(
     row: RunRow,
     { context, workflow }: Registration,
     input: unknown,
     events: ReadonlyArray<EventRow>,
-    before: number
+    fromStep?: string
   ): Effect.Effect<Execution<any, any>> {
     return Effect.gen({ self: this }, function* () {
       const history = yield* this.engine.reads.history(row, events)
@@ -57,7 +57,8 @@ export class Sequels {
       const run = new RunImpl(this.engine.now(), Math.abs(yield* Random.nextInt), workflow, input, options, restarter)
       const journal = new DurableJournal(this.engine, run.id, this.engine.nextEpoch(), this.engine.now())
       const draft = new ExecutionImpl(run, this.engine, context, undefined, journal)
-      return yield* this.engine.starts.insert(draft, journal, fiberCache, seedsOf(history, events, before), row.id)
+      const seeds = seedsOf(history, events, options.retry?.mode === "resume", fromStep)
+      return yield* this.engine.starts.insert(draft, journal, fiberCache, seeds, row.id)
     })
   }
 
@@ -73,7 +74,7 @@ export class Sequels {
       const input = decode(registration.workflow.input, parse(row.input))
       if (input === undefined) return yield* new NotResumable({ id, problem: "its input does not fit the workflow" })
       const events = yield* this.engine.reads.events(id)
-      return yield* this.again(row, registration, input.value, events, Number.POSITIVE_INFINITY)
+      return yield* this.again(row, registration, input.value, events)
     })
   }
 
@@ -83,15 +84,14 @@ export class Sequels {
       const events = yield* this.engine.reads.events(id)
       const last = lastAttempt(events)
       const steps = events.filter((event) => event.tag === "StepStarted" && event.attempt === last)
-      const from = steps.find((event) => event.path === options.fromStep)
-      if (from === undefined) {
+      if (!steps.some((event) => event.path === options.fromStep)) {
         const known = steps.map((event) => `"${event.path}"`).join(", ")
         return yield* new NotResumable({ id, problem: `it has no step "${options.fromStep}"; its steps are: ${known}` })
       }
       const input =
         "input" in options ? { value: options.input } : decode(registration.workflow.input, parse(row.input))
       if (input === undefined) return yield* new NotResumable({ id, problem: "its input does not fit the workflow" })
-      return yield* this.again(row, registration, input.value, events, Number(from.sequence))
+      return yield* this.again(row, registration, input.value, events, options.fromStep)
     })
   }
 }

@@ -3,7 +3,6 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Execution } from "../../Execution.ts"
 import { Tag } from "../../internal/eventLog.ts"
@@ -225,9 +224,7 @@ export class Starts {
       const [row] = yield* this.engine.query<RunRow>(`SELECT * FROM baton_runs WHERE id = ?`, [run.id])
       // Somebody else has its parent, and starts it there.
       if (row === undefined && draft.parent !== undefined) return yield* Effect.never
-      const input = encode(run.workflow.input, run.input)
-      const same = !(input instanceof NotStorable) && JSON.stringify(input.json) === row.input
-      if (row.workflow === run.workflow.name && same) {
+      if (isSame(run, row)) {
         const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
         run.execution = handle
         return handle
@@ -254,36 +251,51 @@ export class Starts {
     childId: string | undefined
   ): Effect.Effect<Execution<any, any>> {
     this.engine.registry.register(run.workflow, fiber.context)
-    const follow = (handle: Execution<any, any>): Execution<any, any> => {
-      const child = this.engine.residents.get(handle.id)
-      const ended = (exit: Exit.Exit<any, any>) => {
-        frame.parent?.leave(frame)
-        if (exit._tag === "Success") parent.recorded?.set(frame.path, handle)
-      }
-      if (child !== undefined && child.parent === parent) child.observe(ended)
-      else frame.parent?.leave(frame)
+    const leave = () => frame.parent?.leave(frame)
+    const follow = (child: ExecutionImpl | undefined, handle: Execution<any, any>): Execution<any, any> => {
+      if (child !== undefined && child.parent === parent) child.observe(leave)
+      else leave()
       return handle
     }
+    const startNamed = (run: RunImpl) =>
+      Effect.map(this.startNamed(run, fiber, parent), (handle) => follow(this.engine.residents.get(handle.id), handle))
     if (childId !== undefined) {
       const handle = new DurableHandle(this.engine, childId, run.workflow.name, run.workflow)
       return Effect.gen({ self: this }, function* () {
-        if ((yield* this.engine.recovery.activate(childId, parent)) !== undefined) return follow(handle)
-        const row = yield* this.engine.reads.run(childId)
-        if (row === undefined) {
-          // Whoever began it ended, or lost the parent, after that was written and before the child was.
-          if ((parent.journal as DurableJournal).frozen) return yield* Effect.never
-          const again = new RunImpl(0, 0, run.workflow, run.input, { ...run.options, id: childId }, restarter)
-          return follow(yield* this.startNamed(again, fiber, parent))
-        }
-        if (parent.recorded !== undefined && row.status === "completed") parent.recorded.set(frame.path, handle)
-        return follow(handle)
+        const child = yield* this.engine.recovery.activate(childId, parent)
+        if (child?.parent === parent) return follow(child, handle)
+        const isThere = child !== undefined || (yield* this.engine.reads.run(childId)) !== undefined
+        // An id that was given may be somebody else's.
+        if (isThere) return run.givenId === undefined ? follow(undefined, handle) : yield* startNamed(run)
+        // Whoever began it ended, or lost the parent, after that was written and before the child was.
+        if ((parent.journal as DurableJournal).frozen) return yield* Effect.never
+        return yield* startNamed(new RunImpl(0, 0, run.workflow, run.input, { ...run.options, id: childId }, restarter))
       })
     }
     parent.append(Tag.ChildStarted, frame, { childId: run.id, workflow: run.workflow.name })
-    if (run.givenId !== undefined) return Effect.map(this.startNamed(run, fiber, parent), follow)
-    this.create(run, fiber.context, parent, undefined, fiber.cache)
+    if (run.givenId !== undefined) return startNamed(run)
+    const child = this.create(run, fiber.context, parent, undefined, fiber.cache)
     const handle = new DurableHandle(this.engine, run.id, run.workflow.name, run.workflow)
     run.execution = handle
-    return Effect.succeed(follow(handle))
+    return Effect.succeed(follow(child, handle))
   }
+
+  /** A child of an earlier attempt, or of the run that this one was made from, if it has completed and was not pruned. */
+  completed(childId: string, run: RunImpl): Effect.Effect<Execution<any, any> | undefined> {
+    return Effect.map(this.engine.reads.run(childId), (row) => {
+      const status = this.engine.residents.get(childId)?.state ?? row?.status
+      const isIts = row !== undefined && (run.givenId === undefined || isSame(run, row))
+      return isIts && status === "completed"
+        ? new DurableHandle(this.engine, childId, run.workflow.name, run.workflow)
+        : undefined
+    })
+  }
+}
+
+/** Whether a run whose id was given is the one in a row. */
+const isSame = (run: RunImpl, row: RunRow): boolean => {
+  const input = encode(run.workflow.input, run.input)
+  return (
+    row.workflow === run.workflow.name && !(input instanceof NotStorable) && JSON.stringify(input.json) === row.input
+  )
 }
