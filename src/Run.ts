@@ -21,7 +21,7 @@ import { ApprovalOptions } from "./Approval.ts"
 import { Budget } from "./Budget.ts"
 import { Cancel, type CancelResult } from "./Cancel.ts"
 import type { Execution } from "./Execution.ts"
-import { Callback } from "./internal/schema.ts"
+import { Callback, Name } from "./internal/schema.ts"
 import { Retry } from "./Retry.ts"
 import type { RunError } from "./RunError.ts"
 import type { Engine, WorkflowNotRegistered } from "./services/Engine.ts"
@@ -90,9 +90,9 @@ export const isSettled = (status: RunStatus): boolean =>
 
 /** Everything that can be set for a run; all of it optional, also as a workflow's `defaults`. */
 export interface RunOptions<in Output = never, in Error = never> {
-  /** Makes the start idempotent: the same id gives the same execution. Default: a new id. */
+  /** Makes the start idempotent: the same id gives the same execution; no NUL or half of a surrogate pair. Default: a new id. */
   readonly id?: string | undefined
-  /** Words to find the run by. Default: none. */
+  /** Words to find the run by, of the same characters. Default: none. */
   readonly tags?: ReadonlyArray<string> | undefined
   /** How long an attempt may take. Default: for ever. */
   readonly timeout?: Timeout | undefined
@@ -126,8 +126,8 @@ export interface RunOptions<in Output = never, in Error = never> {
  * ```
  */
 export const RunOptions: Schema.Codec<RunOptions> = Schema.Struct({
-  id: Schema.optional(Schema.NonEmptyString),
-  tags: Schema.optional(Schema.Array(Schema.String)),
+  id: Schema.optional(Name.check(Schema.isNonEmpty())),
+  tags: Schema.optional(Schema.Array(Name)),
   timeout: Schema.optional(Timeout),
   retry: Schema.optional(Retry),
   cancel: Schema.optional(Cancel),

@@ -48,6 +48,16 @@ export const Amount = Schema.Finite.check(
   Schema.isGreaterThanOrEqualTo(0, { expected: "a number that is not negative" })
 )
 
+const storable = /^[^\0\p{Surrogate}]*$/u
+
+/** Whether every database takes a text as it is: PostgreSQL takes no NUL and no half of a surrogate pair. */
+export const isStorable = (text: string): boolean => storable.test(text)
+
+/** A text by which something is found. */
+export const Name = Schema.String.check(
+  Schema.isPattern(storable, { expected: "a text without NUL and halves of surrogate pairs" })
+)
+
 /** What is wrong with a value: where, what stands there, and what was expected. */
 export interface Problem {
   readonly path: string

@@ -13,6 +13,7 @@ import * as SchemaParser from "effect/SchemaParser"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as SqlError from "effect/sql/SqlError"
 import { Event } from "../Event.ts"
+import { isStorable } from "../internal/schema.ts"
 import { ReplayMismatch } from "../services/Engine.ts"
 import { type Filter, type Query, RunNotFound, type RunRecord, RunStore, RunStoreError } from "../services/RunStore.ts"
 import { migrate } from "./migrations.ts"
@@ -71,6 +72,9 @@ export interface Conditions {
 
 /** Which rows of runs are meant. */
 export const conditionsOf = ({ parentId, status, tag, workflow }: Filter): Conditions => {
+  // What no database takes is not in it.
+  const isNowhere = [workflow, tag, parentId].some((text) => text !== undefined && !isStorable(text))
+  if (isNowhere) return { where: ["1 = 0"], params: [] }
   const where: Array<string> = []
   const params: Array<unknown> = []
   const and = (condition: string, ...values: ReadonlyArray<unknown>) => {
@@ -123,8 +127,9 @@ export const make = Effect.gen(function* () {
     ) as Effect.Effect<A, Exclude<E, SqlError.SqlError> | RunStoreError>
 
   const record = (id: string) =>
-    Effect.flatMap(run<RecordRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id]), ([row]) =>
-      row === undefined ? Effect.fail(new RunNotFound({ id })) : Effect.succeed(toRecord(row))
+    Effect.flatMap(
+      isStorable(id) ? run<RecordRow>(`SELECT * FROM baton_runs WHERE id = ?`, [id]) : Effect.succeed([]),
+      ([row]) => (row === undefined ? Effect.fail(new RunNotFound({ id })) : Effect.succeed(toRecord(row)))
     )
 
   const put = (record: RunRecord) =>

@@ -1,7 +1,7 @@
 // Texts that databases do not take as they are, on both of ours.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema, Stream } from "effect"
-import { Engine, Execution, Step, Workflow } from "effect-baton"
+import { Cause, Effect, Layer, Schema, Stream } from "effect"
+import { Engine, Execution, type Run, Step, Workflow } from "effect-baton"
 import { temporaryFile } from "../../src/engines/durable/crash.ts"
 import { layerSqlite } from "../../src/engines/durable/layer.ts"
 import { engine, fresh } from "./fleet.ts"
@@ -67,6 +67,66 @@ describe("a text with NUL and halves of surrogate pairs", () => {
             })
           )
           assert.deepStrictEqual(output, [odd, `${odd}!`, odd, odd, odd, odd])
+        }).pipe(Effect.scoped) as Effect.Effect<void>
+    )
+  }
+
+  for (const [name, store] of Object.entries(stores)) {
+    it.live(
+      `by which a run is to be found is refused with what is wrong, and no other run is, on ${name}`,
+      () =>
+        Effect.gen(function* () {
+          const layer = yield* (yield* store)()
+          const echo = Workflow.make("echo", { run: (text) => Step.make("say", { run: Effect.succeed(text) }) })
+          const invalid = (start: Effect.Effect<Execution.Execution<string, never>, any, any>) =>
+            Effect.gen(function* () {
+              const error = yield* Effect.flip((yield* start).result)
+              assert.strictEqual(error._tag, "InvalidOptions")
+              return `${error}`
+            }) as Effect.Effect<string, never, Engine.Engine>
+          const start = (options: Run.RunOptions<string>) => Effect.flatMap(echo.run("x", options), (run) => run.start)
+          yield* Effect.gen(function* () {
+            yield* (yield* Engine.Engine).register(echo)
+            const refused = Effect.all(
+              [
+                invalid(start({ id: odd })),
+                invalid(Effect.flatMap(echo.run("x", { id: "a\ud800" }), (run) => run.submit)),
+                invalid(start({ tags: ["fine", odd] })),
+                invalid(start({ id: "given", tags: [odd] }))
+              ],
+              { concurrency: "unbounded" }
+            )
+            const others = Effect.forEach([1, 2, 3, 4, 5], (n) => echo.execute(`${n}${odd}`, { tags: ["fine"] }), {
+              concurrency: "unbounded"
+            })
+            const lookups = Effect.all(
+              [
+                Effect.flip(Engine.get(odd)),
+                Effect.flip(Engine.retry(odd)),
+                Effect.flip(Effect.flatMap(start({}), (execution) => execution.approve(odd))),
+                Engine.list({ tag: odd })
+              ],
+              { concurrency: "unbounded" }
+            )
+            const [messages, done, found] = yield* Effect.all([refused, others, lookups], { concurrency: "unbounded" })
+            assert.include(messages[0], 'at "id": Expected a text without NUL and halves of surrogate pairs')
+            assert.include(messages[2], 'at "tags.1"')
+            assert.deepStrictEqual(
+              done,
+              [1, 2, 3, 4, 5].map((n) => `${n}${odd}`)
+            )
+            const [noRun, noSource, noRequest, none] = found
+            assert.deepStrictEqual(
+              [noRun._tag, noSource._tag, noRequest._tag, none],
+              ["ExecutionNotFound", "ExecutionNotFound", "RequestNotFound", []]
+            )
+            // Those of which the options are wrong, but not the id, are there like any other.
+            const failed = yield* Engine.list({ status: "failed" })
+            assert.strictEqual(failed.length, 2)
+            const bad = Workflow.make(`name ${odd}`, { run: (text) => Effect.succeed(text) })
+            const defect = yield* Effect.flip(Effect.sandbox(bad.execute("x")))
+            assert.include(String(Cause.squash(defect)), "without NUL and halves of surrogate pairs")
+          }).pipe(Effect.provide(layer))
         }).pipe(Effect.scoped) as Effect.Effect<void>
     )
   }

@@ -8,6 +8,7 @@ import { type AnswerError, RequestNotFound, RequestSettled } from "../../HumanRe
 import { abandoned, type ExecutionImpl } from "../../internal/execution.ts"
 import * as people from "../../internal/people.ts"
 import { type Answer, type Pending, PendingApproval } from "../../internal/request.ts"
+import { isStorable } from "../../internal/schema.ts"
 import type { DurableEngine } from "./engine.ts"
 import { gather, inSizes } from "./gather.ts"
 import type { AnswerRow, RequestRow } from "./history.ts"
@@ -39,6 +40,8 @@ export class Answers {
 
   /** Takes an answer: whoever writes first decides, in whichever process (D8). */
   answer(id: string, requestId: string, said: Answer): Effect.Effect<void, AnswerError> {
+    // Answers to others are judged at the same moment, which would be refused with it.
+    if (!isStorable(requestId)) return Effect.fail(new RequestNotFound({ executionId: id, requestId }))
     return this.engine.whole(this.engine.parking.pinned(id, this.takeAnswer(id, requestId, said)))
   }
 

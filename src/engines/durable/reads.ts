@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { isStorable } from "../../internal/schema.ts"
 import type { DurableEngine } from "./engine.ts"
 import { gather, sizeFor } from "./gather.ts"
 import type { AnswerRow, ChildRow, EventRow, History, RequestRow, SeedRow, TimerRow } from "./history.ts"
@@ -44,7 +45,8 @@ export class Reads {
         })
       })
     const runs = by<RunRow>("id", "SELECT * FROM baton_runs", "id")
-    this.run = (id) => Effect.map(runs(id), ([row]) => row)
+    // Others are looked up at the same moment, who would be refused with it.
+    this.run = (id) => (isStorable(id) ? Effect.map(runs(id), ([row]) => row) : Effect.undefined)
     this.events = by("execution_id", "SELECT * FROM baton_events", "execution_id, sequence")
     this.requests = by("execution_id", "SELECT * FROM baton_requests", "sequence")
     this.answers = by("execution_id", "SELECT * FROM baton_answers", "request_id, n")

@@ -4,6 +4,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { InvalidDefinition } from "../../InvalidDefinition.ts"
+import { isStorable, show } from "../../internal/schema.ts"
 import type { Any } from "../../Workflow.ts"
 import { BodyContexts } from "../bodyContexts.ts"
 import { hasSecret } from "./codec.ts"
@@ -16,7 +17,7 @@ export interface Registration {
 }
 
 /** What is stored is not encrypted: a workflow whose input or output holds secrets is not for this engine. */
-export const refuseSecrets = (workflow: Any): void => {
+const refuseSecrets = (workflow: Any): void => {
   for (const field of ["input", "output"] as const) {
     if (!hasSecret(workflow[field])) continue
     throw new InvalidDefinition({
@@ -26,6 +27,26 @@ export const refuseSecrets = (workflow: Any): void => {
       problem: "Expected a schema without secrets, since a durable engine would store them in clear; pass a reference"
     })
   }
+}
+
+/** By these it is found again. */
+const refuseNames = (workflow: Any): void => {
+  for (const field of ["name", "version"] as const) {
+    const value = workflow[field]
+    if (value === undefined || isStorable(value)) continue
+    throw new InvalidDefinition({
+      workflow: workflow.name,
+      field,
+      value: show(value),
+      problem: "Expected a text without NUL and halves of surrogate pairs, which databases do not take"
+    })
+  }
+}
+
+/** Throws where runs of a workflow can not be stored. */
+export const refuseUnstorable = (workflow: Any): void => {
+  refuseSecrets(workflow)
+  refuseNames(workflow)
 }
 
 /** How long a process that begins may take to make its workflows known. */
@@ -51,7 +72,7 @@ export class Registry {
   register(workflow: Any, context: Context.Context<never>): void {
     const name = key(workflow.name, workflow.version)
     const known = this.registrations.get(name)
-    if (known?.workflow !== workflow) refuseSecrets(workflow)
+    if (known?.workflow !== workflow) refuseUnstorable(workflow)
     this.registrations.set(name, { workflow, context: this.prepare(context) })
     if (known === undefined && this.engine.runs) this.engine.fork(this.engine.recovery.recover(workflow))
   }

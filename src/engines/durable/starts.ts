@@ -9,6 +9,7 @@ import { Tag } from "../../internal/eventLog.ts"
 import { ExecutionImpl } from "../../internal/execution.ts"
 import type { Frame } from "../../internal/frame.ts"
 import { RunImpl } from "../../internal/run.ts"
+import { isStorable } from "../../internal/schema.ts"
 import type { RunOptions } from "../../Run.ts"
 import { IdConflict, InvalidInput } from "../../RunError.ts"
 import { EngineShutdown, WorkflowNotRegistered } from "../../services/Engine.ts"
@@ -19,7 +20,7 @@ import { DurableJournal } from "./journal.ts"
 import { hasCode, toStored } from "./options.ts"
 import { NotStorable } from "./plain.ts"
 import { restarter } from "./recovery.ts"
-import { refuseSecrets } from "./registry.ts"
+import { refuseUnstorable } from "./registry.ts"
 import { atOnce, columns, type RunRow, resident } from "./rows.ts"
 import { orUnavailable } from "./unavailable.ts"
 import { ifOwned } from "./writer.ts"
@@ -31,6 +32,11 @@ const insertRun = `${ofRun} VALUES (${values}) ON CONFLICT DO NOTHING RETURNING 
 /** The same for a child: only who has its parent starts it (D4). */
 const insertChild = (isPg: boolean): string =>
   `${ofRun} SELECT ${values} WHERE ${ifOwned(isPg, "1", "?", "?")} = 1 ON CONFLICT DO NOTHING RETURNING id`
+
+/** An id that no database takes, of which the options are told. */
+const isRefused = ({ givenId }: RunImpl): boolean => givenId !== undefined && !isStorable(givenId)
+
+const storableTags = ({ tags = [] }: RunOptions): ReadonlyArray<string> => tags.filter(isStorable)
 
 export class Starts {
   private readonly engine: DurableEngine
@@ -48,6 +54,7 @@ export class Starts {
       if (!this.engine.runs)
         return Effect.die(new Error(`This process runs nothing: start ${run.workflow.name} with run.submit`))
       this.engine.registry.register(run.workflow, fiber.context)
+      if (isRefused(run)) return Effect.succeed(this.without(run, fiber.context, fiber.cache))
       if (run.givenId !== undefined) return this.startNamed(run, fiber, undefined)
       if (!this.engine.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
       return this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
@@ -65,9 +72,24 @@ export class Starts {
       if (this.engine.runs) {
         return Effect.fail(new WorkflowNotRegistered({ workflow: name, ...(version === undefined ? {} : { version }) }))
       }
-      refuseSecrets(run.workflow)
+      refuseUnstorable(run.workflow)
+      if (isRefused(run)) return Effect.succeed(this.without(run, fiber.context, fiber.cache))
       return this.leaveToOwner(run, fiber)
     })
+  }
+
+  /** An execution that fails with what is wrong, and without a row. */
+  private without(
+    run: RunImpl,
+    context: Context.Context<never>,
+    cache: Fiber.Fiber.Cache,
+    conflict?: IdConflict
+  ): Execution<any, any> {
+    const execution = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), undefined)
+    execution.conflict = conflict
+    run.execution = execution
+    execution.begin(cache)
+    return execution
   }
 
   /** Writes a run down for whoever has its shard. */
@@ -97,7 +119,7 @@ export class Starts {
     const write = Effect.gen({ self: this }, function* () {
       const inserted = yield* this.engine.query<{ id: string }>(insertRun, row)
       if (inserted.length === 0) return false
-      for (const tag of draft.options.tags ?? []) {
+      for (const tag of storableTags(draft.options)) {
         yield* this.engine.query(`INSERT INTO baton_tags (tag, execution_id) VALUES (?, ?)`, [tag, run.id])
       }
       for (const [path, result] of seeds) {
@@ -158,7 +180,7 @@ export class Starts {
       if (journal.above === undefined) journal.write("run", row)
       else journal.write("child", [...row, journal.above.epoch])
     }
-    for (const tag of execution.options.tags ?? []) journal.write("tag", [tag, run.id])
+    for (const tag of storableTags(execution.options)) journal.write("tag", [tag, run.id])
     execution.begin(cache)
     return execution
   }
@@ -230,16 +252,9 @@ export class Starts {
         return handle
       }
       // The id stays with the run that has it: this one fails without a row.
-      const execution = new ExecutionImpl(run, this.engine, draft.context, undefined)
-      execution.conflict = new IdConflict({
-        id: run.id,
-        workflow: run.workflow.name,
-        existing: row.workflow,
-        differs: row.workflow === run.workflow.name ? "input" : "workflow"
-      })
-      run.execution = execution
-      execution.begin(cache)
-      return execution
+      const differs = row.workflow === run.workflow.name ? "input" : "workflow"
+      const conflict = new IdConflict({ id: run.id, workflow: run.workflow.name, existing: row.workflow, differs })
+      return this.without(run, draft.context, cache, conflict)
     })
   }
 
@@ -271,6 +286,10 @@ export class Starts {
         if ((parent.journal as DurableJournal).frozen) return yield* Effect.never
         return yield* startNamed(new RunImpl(0, 0, run.workflow, run.input, { ...run.options, id: childId }, restarter))
       })
+    }
+    if (isRefused(run)) {
+      frame.parent?.leave(frame)
+      return Effect.succeed(this.without(run, fiber.context, fiber.cache))
     }
     parent.append(Tag.ChildStarted, frame, { childId: run.id, workflow: run.workflow.name })
     if (run.givenId !== undefined) return startNamed(run)
