@@ -377,8 +377,8 @@ export const retry = (
  *
  * **Details**
  *
- * `fromStep` is the path of a step. With `input`, the new run has another input. The other run may be settled or not,
- * and stays as it is.
+ * `fromStep` is the path of a step. With `input`, the new run has another input; one that does not fit is
+ * `NotResumable`. The other run may be settled or not, and stays as it is.
  *
  * **Gotchas**
  *

@@ -71,6 +71,36 @@ describe("beginning again", () => {
     }).pipe(Effect.provide(onFile))
   )
 
+  it.effect("a fork whose new input does not fit is refused, and leaves nothing", () =>
+    Effect.gen(function* () {
+      const write = Workflow.make("write", { run: (topic) => Step.make("draft", { run: Effect.succeed(topic) }) })
+      yield* write.execute("tea", { id: "write-2" })
+      const refused = yield* Effect.flip(Engine.fork("write-2", { fromStep: "draft", input: { topic: "tea" } }))
+      assert.include(refused.message, "Invalid input of write")
+      assert.strictEqual((yield* Engine.list()).length, 1)
+    }).pipe(Effect.provide(onFile))
+  )
+
+  it.effect("pruning by settings that make no sense is a defect that names the setting, and removes nothing", () =>
+    Effect.gen(function* () {
+      const echo = Workflow.make("echo", { run: (text) => Effect.succeed(text) })
+      yield* echo.execute("hi")
+      const nonsense = [
+        { olderThan: "soon" as "1 day" },
+        { olderThan: 0, keep: Number.NaN },
+        { olderThan: 0, keep: -1 }
+      ]
+      for (const options of nonsense) {
+        const field = "keep" in options ? "keep" : "olderThan"
+        assert.include(
+          String(yield* Effect.exit(Engine.prune(options))),
+          `Invalid definition of Engine.prune at "${field}"`
+        )
+      }
+      assert.strictEqual((yield* Engine.list()).length, 1)
+    }).pipe(Effect.provide(onFile))
+  )
+
   it.effect("pruning removes what settled long ago with everything stored of it, and keeps the newest", () =>
     Effect.gen(function* () {
       const echo = Workflow.make("echo", { run: (text) => Step.make("say", { run: Effect.succeed(text) }) })
@@ -269,6 +299,18 @@ describe("what is stored", () => {
       assert.isTrue(Exit.isFailure(exit))
       assert.include(String(exit), "InvalidDefinition")
       assert.deepStrictEqual(yield* Engine.list(), [])
+    }).pipe(Effect.provide(onFile))
+  )
+
+  it.effect("an input request whose answer would be a secret is refused, from inside of a body and from outside", () =>
+    Effect.gen(function* () {
+      const secret = Schema.Struct({ user: Schema.String, token: Schema.Redacted(Schema.String) })
+      const login = Workflow.make("login", { run: () => Effect.as(Execution.waitForInput("Who?", secret), "in") })
+      const inside = yield* Effect.exit(login.execute(""))
+      assert.include(String(inside), `Invalid definition of login at "waitForInput("Who?")"`)
+      const asks = Workflow.make("asks", { run: () => Effect.as(Execution.waitForApproval("?"), "") })
+      const execution = yield* (yield* asks.run("")).start
+      assert.include(String(yield* Effect.exit(execution.waitForInput("Who?", secret))), "without secrets")
     }).pipe(Effect.provide(onFile))
   )
 

@@ -25,6 +25,7 @@ import type { RequestRow } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
 import { detached, placed, settlementOf, toStoredRequest } from "./requests.ts"
 import { orUnavailable } from "./unavailable.ts"
+import { secretAnswer } from "./unstorable.ts"
 
 /** Makes a request by the rules of the run that it is for. */
 export type Make = (of: {
@@ -64,6 +65,8 @@ export class Asking {
       if (isSettled(row.status)) return yield* settledError(id, row.status)
       const of = { workflow: row.workflow, options: parse(row.options) as RunOptions }
       const draft = yield* Effect.fromResult(make(of))
+      const secret = secretAnswer(draft, row.workflow)
+      if (secret !== undefined) return yield* Effect.die(secret)
       const now = this.engine.now()
       const place = { id: "", execution_id: id, path: "", attempt: 1, created_at: now }
       const stored = toStoredRequest(placed(draft, place, row.workflow))

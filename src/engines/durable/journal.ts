@@ -37,6 +37,7 @@ import { settlementOf, toResponses, toStoredRequest } from "./requests.ts"
 import { DurableClock, Sleeps } from "./sleeps.ts"
 import { type Expected, Strands } from "./strands.ts"
 import { Turns } from "./turns.ts"
+import { secretAnswer } from "./unstorable.ts"
 
 const tagNames = Object.fromEntries(Object.entries(Tag).map(([name, tag]) => [tag, name])) as Record<number, string>
 
@@ -520,6 +521,8 @@ export class DurableJournal extends Outbox implements Journal {
 
   reopen(request: Pending, frame: Frame): Settlement | true | undefined {
     this.activity++
+    const secret = secretAnswer(request, this.execution.workflow)
+    if (secret !== undefined) return Effect.die(secret)
     const known = this.recorded.request(frame.path)
     if (known === undefined)
       return undefined

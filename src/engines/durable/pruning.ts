@@ -3,6 +3,9 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Count, DurationInput } from "../../internal/schema.ts"
+import { settings } from "../../internal/settings.ts"
 import type { DurableEngine } from "./engine.ts"
 import { amongIds } from "./reads.ts"
 import { orUnavailable } from "./unavailable.ts"
@@ -31,19 +34,25 @@ const remove = (engine: DurableEngine, rootIds: ReadonlyArray<string>): Effect.E
   return engine.writer.exposed(orUnavailable(engine.sql.withTransaction(remove)))
 }
 
+const checkOptions = settings(
+  "Engine.prune",
+  Schema.Struct({ olderThan: DurationInput, keep: Schema.optional(Count(0)) })
+)
+
 /** Removes settled runs, with all that is below them, and says how many. */
 export const prune = (
   engine: DurableEngine,
   options: { readonly olderThan: Duration.Input; readonly keep?: number | undefined }
 ): Effect.Effect<number> =>
   Effect.gen(function* () {
+    yield* checkOptions(options)
     yield* engine.writer.drained
     const before = engine.now() - Duration.toMillis(options.olderThan)
     let pruned = 0
     for (;;) {
       const roots = yield* engine.query<{ id: string }>(
         `SELECT id FROM baton_runs WHERE parent_id IS NULL AND settled_at IS NOT NULL AND settled_at <= ?
-         ORDER BY settled_at DESC, id DESC LIMIT ${page} OFFSET ${Math.max(0, Math.floor(options.keep ?? 0))}`,
+         ORDER BY settled_at DESC, id DESC LIMIT ${page} OFFSET ${options.keep ?? 0}`,
         [before]
       )
       if (roots.length === 0) return pruned

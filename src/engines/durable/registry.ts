@@ -3,50 +3,15 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { InvalidDefinition } from "../../InvalidDefinition.ts"
-import { isStorable, show } from "../../internal/schema.ts"
 import type { Any } from "../../Workflow.ts"
 import { BodyContexts } from "../bodyContexts.ts"
-import { hasSecret } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
+import { refuseUnstorable } from "./unstorable.ts"
 import { realSleep } from "./writer.ts"
 
 export interface Registration {
   readonly workflow: Any
   readonly context: Context.Context<never>
-}
-
-/** What is stored is not encrypted: a workflow whose input or output holds secrets is not for this engine. */
-const refuseSecrets = (workflow: Any): void => {
-  for (const field of ["input", "output"] as const) {
-    if (!hasSecret(workflow[field])) continue
-    throw new InvalidDefinition({
-      workflow: workflow.name,
-      field,
-      value: "a schema with Redacted in it",
-      problem: "Expected a schema without secrets, since a durable engine would store them in clear; pass a reference"
-    })
-  }
-}
-
-/** By these it is found again. */
-const refuseNames = (workflow: Any): void => {
-  for (const field of ["name", "version"] as const) {
-    const value = workflow[field]
-    if (value === undefined || isStorable(value)) continue
-    throw new InvalidDefinition({
-      workflow: workflow.name,
-      field,
-      value: show(value),
-      problem: "Expected a text without NUL and halves of surrogate pairs, which databases do not take"
-    })
-  }
-}
-
-/** Throws where runs of a workflow can not be stored. */
-export const refuseUnstorable = (workflow: Any): void => {
-  refuseSecrets(workflow)
-  refuseNames(workflow)
 }
 
 /** How long a process that begins may take to make its workflows known. */

@@ -88,6 +88,8 @@ export class Sequels {
         const known = steps.map((event) => `"${event.path}"`).join(", ")
         return yield* new NotResumable({ id, problem: `it has no step "${options.fromStep}"; its steps are: ${known}` })
       }
+      const invalid = "input" in options ? registration.workflow["~inner"].checkInput(options.input) : undefined
+      if (invalid !== undefined) return yield* new NotResumable({ id, problem: invalid.message })
       const input =
         "input" in options ? { value: options.input } : decode(registration.workflow.input, parse(row.input))
       if (input === undefined) return yield* new NotResumable({ id, problem: "its input does not fit the workflow" })

@@ -20,9 +20,9 @@ import { DurableJournal } from "./journal.ts"
 import { hasCode, toStored } from "./options.ts"
 import { NotStorable } from "./plain.ts"
 import { restarter } from "./recovery.ts"
-import { refuseUnstorable } from "./registry.ts"
 import { atOnce, columns, type RunRow, resident } from "./rows.ts"
 import { orUnavailable } from "./unavailable.ts"
+import { refuseUnstorable } from "./unstorable.ts"
 import { ifOwned } from "./writer.ts"
 
 const ofRun = `INSERT INTO baton_runs (${columns.join(", ")})`
