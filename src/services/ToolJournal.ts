@@ -5,10 +5,12 @@ import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { masked } from "../internal/masked.ts"
+import { ofMasked } from "../internal/maskedSchema.ts"
 import type { ToolCodec } from "./ModelTools.ts"
 
 interface ToolSchemas {
   readonly success: Schema.Codec<unknown>
+  /** Of failures as they are stored. */
   readonly failure: Schema.Codec<unknown>
   readonly failureJson: Schema.Codec<unknown>
   readonly step: ReturnType<ToolCodec["codec"]>
@@ -30,8 +32,9 @@ const schemasOf = (tool: Tool.Any): ToolSchemas => {
         failureOrigin: Schema.optionalKey(Schema.Json)
       })
     ])
-    const failureJson = Schema.toCodecJson(failure) as Schema.Codec<unknown>
-    toolSchemas.set(tool, (known = { success, failure, failureJson, step: { output, error: failure } }))
+    const stored = ofMasked(failure) as Schema.Codec<unknown>
+    const failureJson = Schema.toCodecJson(stored) as Schema.Codec<unknown>
+    toolSchemas.set(tool, (known = { success, failure: stored, failureJson, step: { output, error: failure } }))
   }
   return known
 }

@@ -15,6 +15,7 @@ import { BudgetExceeded } from "../../Budget.ts"
 import { InputTimedOut } from "../../HumanRequest.ts"
 import type { StepCodec } from "../../internal/journal.ts"
 import { masked } from "../../internal/masked.ts"
+import { isSecret, ofMasked } from "../../internal/maskedSchema.ts"
 import { problem } from "../../internal/schema.ts"
 import { RunError, RunSettled } from "../../RunError.ts"
 import { StepTimedOut } from "../../Step.ts"
@@ -41,8 +42,7 @@ const holdsSecret = (node: unknown, seen: Set<unknown>): boolean => {
   seen.add(node)
   if (Array.isArray(node)) return node.some((each) => holdsSecret(each, seen))
   const ast = node as Record<string, unknown>
-  const annotations = ast.annotations as { readonly representation?: { readonly id?: unknown } } | undefined
-  if (annotations?.representation?.id === "effect/schema/Redacted") return true
+  if (isSecret(ast)) return true
   if (ast._tag === "Suspend" && Predicate.isFunction(ast.thunk)) return holdsSecret(ast.thunk(), seen)
   return Object.entries(ast).some(([key, value]) => key !== "annotations" && holdsSecret(value, seen))
 }
@@ -58,6 +58,16 @@ const compile = (schema: Boundary<any>): Compiled => {
   }
   compiled.set(schema, codec)
   return codec
+}
+
+const ofErrors = new WeakMap<object, Boundary<any>>()
+
+/** What describes an error as it is stored: without its secrets. */
+const ofError = (schema: Boundary<any>): Boundary<any> => {
+  if (!compile(schema).isSecret) return schema
+  let known = ofErrors.get(schema)
+  if (known === undefined) ofErrors.set(schema, (known = ofMasked(schema)))
+  return known
 }
 
 /** A value as JSON by its schema; one that may hold secrets is refused. */
@@ -114,7 +124,7 @@ const nothing: ReadonlyArray<string> = []
 const encodeError = (error: unknown, definition: Any, codec: StepCodec | undefined): EncodedError => {
   const by = (by: "step" | "workflow" | "run", schema: Boundary<any> | undefined, at?: number) => {
     if (schema === undefined) return undefined
-    const codec = compile(schema)
+    const codec = compile(ofError(schema))
     const encoded = encodeBy(codec, codec.isSecret ? masked(error) : error)
     if (encoded instanceof NotStorable) return undefined
     return { stored: { e: encoded.json, by, ...(at === undefined ? {} : { at }) }, lost: nothing }
@@ -204,7 +214,7 @@ export const decodeStored = (
   if ("i" in stored) return Exit.interrupt()
   if ("by" in stored) {
     const schema = schemaOf(stored, definition, codec)
-    const decoded = schema === undefined ? undefined : decode(schema, asJson(stored))
+    const decoded = schema === undefined ? undefined : decode(ofError(schema), asJson(stored))
     if (decoded !== undefined) return Exit.fail(decoded.value)
     if (stored.by === "plain") return Exit.fail(stored.e)
     if (stored.by === "error") return Exit.fail(fromStoredError(stored.e as StoredError))
