@@ -96,7 +96,9 @@ const encodeEvent = SchemaParser.encodeUnknownEffect(Schema.toCodecJson(Event))
 const misuse = (operation: Operation, reason: string) => new RunStoreError({ operation, reason, isRetryable: false })
 
 /** The place that a cursor stands for: when a run started, and its id. */
-const fromCursor = (cursor: string): Option.Option<readonly [millis: number, id: string]> => {
+type Place = readonly [millis: number, id: string]
+
+const fromCursor = (cursor: string): Option.Option<Place> => {
   const dot = cursor.indexOf(".")
   const millis = cursor.slice(0, Math.max(dot, 0))
   return /^-?\d+$/.test(millis) ? Option.some([Number(millis), cursor.slice(dot + 1)]) : Option.none()
@@ -153,7 +155,11 @@ export const make = Effect.gen(function* () {
       )
       yield* run(`DELETE FROM baton_tags WHERE execution_id = ?`, [id])
       for (const tag of new Set(tags)) {
-        yield* run(`INSERT INTO baton_tags (tag, execution_id) VALUES (?, ?)`, [tag, id])
+        yield* run(`INSERT INTO baton_tags (tag, started_at, execution_id) VALUES (?, ?, ?)`, [
+          tag,
+          startedAt.getTime(),
+          id
+        ])
       }
     })
 
@@ -172,27 +178,49 @@ export const make = Effect.gen(function* () {
       }
     })
 
+  /** The rows of a page, one more than it has if there is a next one, of runs of one status at most. */
+  const pageOf = ({ tag, ...query }: Query, limit: number, place: Place | undefined) => {
+    // Tags are kept in the order of pages, so that one that many runs have is not read to its end.
+    const byTag = tag !== undefined && query.parentId === undefined
+    const { params, where } = conditionsOf(byTag ? query : { ...query, tag })
+    const and = (condition: string, ...values: ReadonlyArray<unknown>) => {
+      where.push(condition)
+      params.push(...values)
+    }
+    const from = byTag ? "baton_tags JOIN baton_runs ON baton_runs.id = execution_id" : "baton_runs"
+    const at = byTag ? "baton_tags.started_at" : "started_at"
+    if (byTag) and("tag = ?", tag)
+    if (query.startedFrom !== undefined) and(`${at} >= ?`, query.startedFrom.getTime())
+    if (query.startedBefore !== undefined) and(`${at} < ?`, query.startedBefore.getTime())
+    if (place !== undefined) {
+      const [millis, id] = place
+      // The first of them is where an index begins to be read.
+      and(`${at} <= ? AND (${at} < ? OR ${byBytes} < ?)`, millis, millis, id)
+    }
+    const conditions = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`
+    const text = `SELECT baton_runs.* FROM ${from} ${conditions} ORDER BY ${at} DESC, ${byBytes} DESC LIMIT ${limit + 1}`
+    return { text, params }
+  }
+
   const find = (query: Query) =>
     Effect.gen(function* () {
       const limit = query.limit ?? 50
       if (!isCount(limit)) return yield* misuse("find", `the limit ${limit} is not a whole number from 1 up`)
-      const { params, where } = conditionsOf(query)
-      const and = (condition: string, ...values: ReadonlyArray<unknown>) => {
-        where.push(condition)
-        params.push(...values)
-      }
-      if (query.startedFrom !== undefined) and("started_at >= ?", query.startedFrom.getTime())
-      if (query.startedBefore !== undefined) and("started_at < ?", query.startedBefore.getTime())
-      if (query.cursor !== undefined) {
-        const place = fromCursor(query.cursor)
-        if (Option.isNone(place)) return yield* misuse("find", `"${query.cursor}" is no cursor of a page`)
-        const [millis, id] = place.value
-        and(`(started_at < ? OR (started_at = ? AND ${byBytes} < ?))`, millis, millis, id)
-      }
-      const conditions = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`
+      const place = query.cursor === undefined ? Option.some(undefined) : fromCursor(query.cursor)
+      if (Option.isNone(place)) return yield* misuse("find", `"${query.cursor}" is no cursor of a page`)
+      const statuses = [...new Set([query.status ?? []].flat())]
+      // A page of each status and then the first of them all: no index has several statuses in the order of pages.
+      const pages = (statuses.length > 1 ? statuses.map((status) => ({ ...query, status })) : [query]).map((query) =>
+        pageOf(query, limit, place.value)
+      )
+      const text =
+        pages.length === 1
+          ? pages[0].text
+          : `SELECT * FROM (${pages.map(({ text }) => `SELECT * FROM (${text}) AS page`).join(" UNION ALL ")}) AS pages
+             ORDER BY started_at DESC, ${byBytes} DESC LIMIT ${limit + 1}`
       const rows = yield* run<RecordRow>(
-        `SELECT * FROM baton_runs ${conditions} ORDER BY started_at DESC, ${byBytes} DESC LIMIT ${limit + 1}`,
-        params
+        text,
+        pages.flatMap(({ params }) => params)
       )
       const runs = rows.slice(0, limit).map(toRecord)
       const last = runs[runs.length - 1]

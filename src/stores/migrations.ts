@@ -5,7 +5,7 @@
  * | table | holds |
  * |---|---|
  * | `baton_runs` | one row a run: what was asked for, who has it, when it must be looked at, how it ended |
- * | `baton_tags` | the tags of runs, to find them by |
+ * | `baton_tags` | the tags of runs, to find them by, in the order in which they started |
  * | `baton_events` | everything that happened; a finished step is one row, with the result that a replay reads |
  * | `baton_requests` | human requests; `outcome` is decided by whoever sets it first |
  * | `baton_answers` | what people said, one answer a person |
@@ -53,11 +53,12 @@ const tables = (dialect: "sqlite" | "pg"): ReadonlyArray<string> => {
     `CREATE INDEX baton_runs_started ON baton_runs (started_at, id)`,
     `CREATE INDEX baton_runs_workflow ON baton_runs (workflow, started_at, id)`,
     `CREATE INDEX baton_runs_status ON baton_runs (status, started_at, id)`,
-    `CREATE INDEX baton_runs_parent ON baton_runs (parent_id) WHERE parent_id IS NOT NULL`,
+    `CREATE INDEX baton_runs_parent ON baton_runs (parent_id, started_at, id) WHERE parent_id IS NOT NULL`,
     `CREATE TABLE baton_tags (
       tag TEXT NOT NULL,
+      started_at ${integer} NOT NULL,
       execution_id TEXT NOT NULL,
-      PRIMARY KEY (tag, execution_id)
+      PRIMARY KEY (tag, started_at, execution_id)
     )${clustered}`,
     `CREATE INDEX baton_tags_execution ON baton_tags (execution_id)`,
     `CREATE TABLE baton_events (

@@ -120,7 +120,11 @@ export class Starts {
       const inserted = yield* this.engine.query<{ id: string }>(insertRun, row)
       if (inserted.length === 0) return false
       for (const tag of storableTags(draft.options)) {
-        yield* this.engine.query(`INSERT INTO baton_tags (tag, execution_id) VALUES (?, ?)`, [tag, run.id])
+        yield* this.engine.query(`INSERT INTO baton_tags (tag, started_at, execution_id) VALUES (?, ?, ?)`, [
+          tag,
+          row[columns.indexOf("started_at")],
+          run.id
+        ])
       }
       for (const [path, result] of seeds) {
         yield* this.engine.query(`INSERT INTO baton_seeds (execution_id, path, result) VALUES (?, ?, ?)`, [
@@ -161,10 +165,11 @@ export class Starts {
     run: RunImpl,
     context: Context.Context<never>,
     parent: ExecutionImpl | undefined,
-    epoch: string | undefined,
+    written: DurableJournal | undefined,
     cache: Fiber.Fiber.Cache
   ): ExecutionImpl {
-    const journal = new DurableJournal(this.engine, run.id, epoch ?? this.engine.nextEpoch(), this.engine.now())
+    const { epoch, startedAt } = written ?? { epoch: this.engine.nextEpoch(), startedAt: this.engine.now() }
+    const journal = new DurableJournal(this.engine, run.id, epoch, startedAt)
     if (parent !== undefined) journal.rootId = (parent.journal as DurableJournal).rootId
     const execution = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), parent, journal)
     journal.execution = execution
@@ -175,12 +180,12 @@ export class Starts {
       const { at, problem, value } = input
       execution.conflict = new InvalidInput({ workflow: run.workflow.name, field: at, value, problem })
     }
-    if (epoch === undefined) {
+    if (written === undefined) {
       const row = this.toRow(execution, journal)
       if (journal.above === undefined) journal.write("run", row)
       else journal.write("child", [...row, journal.above.epoch])
     }
-    for (const tag of storableTags(execution.options)) journal.write("tag", [tag, run.id])
+    for (const tag of storableTags(execution.options)) journal.write("tag", [tag, startedAt, run.id])
     execution.begin(cache)
     return execution
   }
@@ -215,8 +220,7 @@ export class Starts {
     const { cache } = fiber
     if (parent === undefined && !this.engine.placement.owns(run.id)) return this.leaveToOwner(run, fiber)
     return Effect.gen({ self: this }, function* () {
-      const epoch = this.engine.nextEpoch()
-      const journal = new DurableJournal(this.engine, run.id, epoch, this.engine.now())
+      const journal = new DurableJournal(this.engine, run.id, this.engine.nextEpoch(), this.engine.now())
       if (parent !== undefined) journal.rootId = (parent.journal as DurableJournal).rootId
       const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), parent, journal)
       // Nobody takes it up between its row and its start.
@@ -232,7 +236,7 @@ export class Starts {
               : [insertChild(this.engine.isPg), [...row, parent.id, (parent.journal as DurableJournal).epoch]]
           return Effect.map(
             this.engine.command<{ id: string }>(text, params),
-            (inserted) => inserted.length > 0 && this.create(run, context, parent, epoch, cache)
+            (inserted) => inserted.length > 0 && this.create(run, context, parent, journal, cache)
           )
         }).pipe(Effect.ensuring(Effect.sync(() => this.engine.recovery.loadEnded(run.id))))
       )

@@ -100,7 +100,11 @@ const runs: Pick<Insert, "into" | "types"> = {
 const inserts: Partial<Record<Kind, Insert>> = {
   run: runs,
   child: { ...runs, fence: { column: 7, id: 6, epoch: 14 }, more: ["TEXT"] },
-  tag: { into: `baton_tags (tag, execution_id)`, types: ["TEXT", "TEXT"], after: `ON CONFLICT DO NOTHING` },
+  tag: {
+    into: `baton_tags (tag, started_at, execution_id)`,
+    types: ["TEXT", "BIGINT", "TEXT"],
+    after: `ON CONFLICT DO NOTHING`
+  },
   event: {
     into: `baton_events (execution_id, sequence, time, tag, path, attempt, epoch, fields, result)`,
     types: ["TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "INTEGER", "TEXT", "TEXT", "TEXT"],
