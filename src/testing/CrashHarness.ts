@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -41,7 +42,8 @@ export interface Options<Output, Error, R> {
   readonly options?: Omit<RunOptions<Output, Error>, "id"> | undefined
   /**
    * What people and programs do to the run from outside, such as answering its requests. Begun again after each crash,
-   * interrupted when the run settles; it should do what is still to be done. Default: nothing.
+   * interrupted when the run settles; it should do what is still to be done. That there is nothing left to do (the run or
+   * the request has settled, the person has answered) ends it; any other failure is a defect. Default: nothing.
    */
   readonly during?: ((execution: Execution<Output, Error>) => Effect.Effect<unknown, unknown, R>) | undefined
   /** Which writes to crash at. Default: all. */
@@ -133,6 +135,30 @@ const difference = (expected: string, actual: string): readonly [expected: strin
  * const report = await Effect.runPromise(CrashHarness.check(order, "tea"))
  * report.crashes === 2 * report.writes // => true
  * ```
+ *
+ * **Example** (With a person in it)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Execution, Step, Workflow } from "effect-baton"
+ * import { CrashHarness } from "effect-baton/testing"
+ *
+ * const publish = Workflow.make("publish", {
+ *   run: Effect.fnUntraced(function*(title) {
+ *     const draft = yield* Step.make("write", { run: Effect.succeed(`${title}, 2000 words`) })
+ *     const approval = yield* Execution.waitForApproval(`Publish ${draft}?`)
+ *     return approval.approved ? "out" : "thrown away"
+ *   })
+ * })
+ *
+ * const report = await Effect.runPromise(CrashHarness.check(publish, "On teapots", {
+ *   during: (execution) =>
+ *     Effect.flatMap(Execution.nextRequest(execution), (request) => execution.approve(request.id, { by: "ada" })),
+ *   at: (write) => write <= 4
+ * }))
+ *
+ * report.crashes // => 8
+ * ```
  */
 export const check = <Input, Output, Error, R, R2 = never>(
   workflow: Workflow<Input, Output, Error, R>,
@@ -182,6 +208,14 @@ const makeLayer = (url: string | undefined, filename: string) =>
     return layerPostgres({ url, idle: "1 hour", pollInterval: "20 millis", maxConnections: 5 })
   })
 
+/** Begun again after a crash, it may come to what it did before. */
+const asFarAsNeeded = <R>(during: Effect.Effect<unknown, unknown, R>): Effect.Effect<unknown, never, R> =>
+  Effect.catch(during, (error) =>
+    Predicate.hasProperty(error, "_tag") && done.has(error._tag) ? Effect.void : Effect.die(error)
+  )
+
+const done = new Set<unknown>(["RunSettled", "RequestSettled", "AlreadyAnswered"])
+
 /** One run from its start to its end, over as many engines as there are crashes. */
 const life = <Input, Output, Error, R, R2>(
   workflow: Workflow<Input, Output, Error, R>,
@@ -210,7 +244,7 @@ const life = <Input, Output, Error, R, R2>(
         const execution = yield* run.start
         const during = options.during
         if (during === undefined) yield* execution.exit
-        else yield* Effect.raceFirst(execution.exit, Effect.andThen(during(execution), Effect.never))
+        else yield* Effect.raceFirst(execution.exit, Effect.andThen(asFarAsNeeded(during(execution)), Effect.never))
         const events = yield* Stream.runCollect(execution.events)
         return { exit: yield* execution.exit, events }
       }).pipe(Effect.provideService(Interceptor, watching))
