@@ -215,7 +215,11 @@ export class DurableEngine implements Host, JournalHost {
 
   changed(execution: ExecutionImpl): void {
     if (isSettled(execution.state)) this.parking.idle.delete(execution)
-    else if (execution.state === "awaiting") this.parking.watchIdle(execution)
+    else if (execution.state === "awaiting") this.waits(execution)
+  }
+
+  waits(execution: ExecutionImpl): void {
+    this.parking.watchIdle(execution)
   }
 
   opened(execution: ExecutionImpl, request: Pending): void {

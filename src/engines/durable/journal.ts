@@ -58,6 +58,8 @@ export interface JournalHost extends OutboxHost<DurableJournal> {
   readonly expire: (execution: ExecutionImpl, request: Pending, now: number) => void
   /** The body waits again for a request that was open: people may have answered it where no event tells of it. */
   readonly reopened: (execution: ExecutionImpl) => void
+  /** The execution waits for time. */
+  readonly waits: (execution: ExecutionImpl) => void
   /** The execution has settled, and that is on disk. */
   readonly settled: (journal: DurableJournal, exit: Exit.Exit<any, any>) => void
   /** The body goes only as far as it went before, and is interrupted there. */
@@ -179,6 +181,7 @@ export class DurableJournal extends Outbox implements Journal {
       case Tag.RetryScheduled: {
         const { delayMillis } = fields as { readonly delayMillis: number }
         this.retryAt = this.startedAt + offsetMillis + delayMillis
+        this.host.waits(this.execution)
         break
       }
     }

@@ -18,8 +18,8 @@ const treeOf = (execution: ExecutionImpl): Array<ExecutionImpl> => {
 
 export class Parking {
   private readonly engine: DurableEngine
-  /** Executions that only wait, and since when. */
-  readonly idle = new Map<ExecutionImpl, number>()
+  /** Executions at the top of their trees that wait, or did, how much had happened in the tree, and when that last changed. */
+  readonly idle = new Map<ExecutionImpl, { activity: number; since: number }>()
   /** Those that left and whose rows do not say so yet. */
   private readonly leaving = new Map<string, DurableJournal>()
   private readonly pins = new Map<string, number>()
@@ -41,13 +41,15 @@ export class Parking {
     })
   }
 
-  /** Lets an execution go once it has only waited for long enough. */
+  /** Lets the tree of an execution go once it has only waited for long enough. */
   watchIdle(execution: ExecutionImpl): void {
-    if (execution.outcome !== undefined || this.idle.has(execution)) return
-    this.idle.set(execution, this.engine.now())
+    let top = execution
+    while (top.parent !== undefined) top = top.parent
+    if (top.outcome !== undefined || this.idle.has(top)) return
+    this.idle.set(top, { activity: -1, since: this.engine.now() })
   }
 
-  /** Whether an execution and all below it only wait for people, pauses or time. */
+  /** Whether an execution only waits for people, pauses, time or what is below it. */
   private canLeave(execution: ExecutionImpl): boolean {
     const journal = execution.journal as DurableJournal
     if (execution.outcome !== undefined || execution.cancelled !== undefined || execution.decision !== undefined)
@@ -58,7 +60,6 @@ export class Parking {
     if (this.pins.has(execution.id)) return false
     // A person is being asked right now.
     if (people.list(execution).some(({ stopDelivery }) => stopDelivery !== undefined)) return false
-    for (const child of execution.children ?? []) if (!this.canLeave(child)) return false
     return (
       execution.state === "awaiting" ||
       execution.betweenAttempts !== undefined ||
@@ -80,15 +81,22 @@ export class Parking {
     return at
   }
 
-  /** Lets an execution go that only waits; `true` when it went. */
-  park(execution: ExecutionImpl): boolean {
-    if (execution.parent !== undefined || !this.canLeave(execution)) return false
-    for (const each of treeOf(execution).reverse()) {
+  /** Lets a tree go whose executions have only waited for long enough. */
+  private park(top: ExecutionImpl, waiting: { activity: number; since: number }, now: number): void {
+    const tree = treeOf(top)
+    let activity = 0
+    for (const { journal } of tree)
+      activity += (journal as DurableJournal).activity + (journal as DurableJournal).sequence
+    if (activity !== waiting.activity) {
+      waiting.since = waiting.activity === -1 ? waiting.since : now
+      waiting.activity = activity
+    }
+    if (now - waiting.since < this.engine.idleMillis || !tree.every((each) => this.canLeave(each))) return
+    for (const each of tree.reverse()) {
       const at = this.deadline(each)
       this.leave(each, Number.isFinite(at) ? Math.max(at, atOnce) : null)
       if (Number.isFinite(at)) this.engine.alarm.set(at)
     }
-    return true
   }
 
   /** From here on the execution is nobody's, until `wakeAt` or a signal. */
@@ -129,7 +137,7 @@ export class Parking {
   get sweep(): Effect.Effect<void> {
     const turn = Effect.sync(() => {
       const now = this.engine.now()
-      for (const [execution, since] of this.idle) if (now - since >= this.engine.idleMillis) this.park(execution)
+      for (const [top, waiting] of this.idle) this.park(top, waiting, now)
       this.engine.alarm.check()
     })
     const pause = Math.min(1000, Math.max(10, this.engine.idleMillis / 4))

@@ -53,6 +53,7 @@ export class Sleeps {
     const due = known?.due ?? now + millis
     if (known === undefined) journal.write("timer", [journal.id, journal.attempt, path, due, "pending", journal.epoch])
     this.pending.set(path, due)
+    journal.host.waits(execution)
     const time = due > now ? execution.clock.sleep(Duration.millis(due - now)) : Effect.yieldNow
     // What is recorded of other branches comes before a sleep that nobody saw the end of.
     const wait =

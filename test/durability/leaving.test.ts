@@ -1,0 +1,105 @@
+// What leaves the memory, and when: whatever only waits, in its first life as in every other.
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { Execution, Step, Workflow } from "effect-baton"
+import { Durable } from "../../src/engines/durable/layer.ts"
+import { realSleep } from "../../src/engines/durable/writer.ts"
+import { onOne, parked } from "./parks.ts"
+
+const step = (name: string) => Step.make(name, { run: Effect.succeed(name) })
+
+const start = (workflow: Workflow.Workflow<string, string, any>, options: object = {}) =>
+  Effect.flatMap(workflow.run("", options), (run) => run.start)
+
+describe("a run leaves the memory, and comes back in time (D6, D7)", () => {
+  it.effect("while its body sleeps", () =>
+    Effect.gen(function* () {
+      const naps = Workflow.make("naps", { run: () => Effect.andThen(Effect.sleep("1 day"), step("up")) })
+      const result = yield* onOne(
+        Effect.gen(function* () {
+          const execution = yield* start(naps)
+          yield* parked
+          yield* TestClock.adjust("1 day")
+          return yield* execution.result
+        })
+      )
+      assert.strictEqual(result, "up")
+    })
+  )
+
+  it.effect("while it waits for its next attempt", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      const flaky = Workflow.make("flaky", {
+        error: Schema.String,
+        run: () =>
+          Step.make("try", { run: Effect.suspend(() => (++tries === 2 ? Effect.succeed("up") : Effect.fail("down"))) })
+      })
+      const result = yield* onOne(
+        Effect.gen(function* () {
+          const execution = yield* start(flaky, { retry: { attempts: 1, delay: "1 day" } })
+          yield* parked
+          yield* TestClock.adjust("1 day")
+          return yield* execution.result
+        })
+      )
+      assert.strictEqual(result, "up")
+    })
+  )
+
+  it.effect("while a child of it waits for a person, and the child of another sleeps", () =>
+    Effect.gen(function* () {
+      const asks = Workflow.make("asks", { run: () => Effect.as(Execution.waitForApproval("ok?"), "asked") })
+      const naps = Workflow.make("naps", { run: () => Effect.as(Effect.sleep("1 day"), "slept") })
+      const waits = (child: typeof asks) =>
+        Workflow.make(`${child.name} below`, {
+          run: () => Effect.flatMap(Execution.startChild(child, "", { id: child.name }), (below) => below.result)
+        })
+      const results = yield* onOne(
+        Effect.gen(function* () {
+          const executions = [yield* start(waits(asks)), yield* start(waits(naps))]
+          yield* parked
+          yield* TestClock.adjust("1 day")
+          const engine = yield* Durable
+          yield* engine.answers.answer("asks", "asks:approval", { _tag: "Verdict", approved: true, options: undefined })
+          return yield* Effect.forEach(executions, (execution) => execution.result)
+        })
+      )
+      assert.deepStrictEqual(results, ["asked", "slept"])
+    })
+  )
+})
+
+describe("a run that waits again and again for less than it may stay in the memory", () => {
+  it.effect("does not leave it", () =>
+    Effect.gen(function* () {
+      const rounds = Array.from({ length: 10 })
+      const naps = Workflow.make("naps", {
+        run: () =>
+          Effect.as(
+            Effect.forEach(rounds, () => Effect.sleep("100 millis"), { discard: true }),
+            "up"
+          )
+      })
+      const claims = yield* onOne(
+        Effect.gen(function* () {
+          const engine = yield* Durable
+          let claims = 0
+          const query = engine.query.bind(engine)
+          engine.query = <A extends object>(text: string, params?: ReadonlyArray<unknown>) => {
+            if (text.includes("SET epoch")) claims++
+            return query<A>(text, params)
+          }
+          const execution = yield* start(naps)
+          // The engine looks by the real time for what has waited long enough by the other.
+          for (const _ of rounds) yield* Effect.andThen(TestClock.adjust("100 millis"), realSleep(100))
+          assert.strictEqual(yield* execution.result, "up")
+          return claims
+        }),
+        { idle: 300 }
+      )
+      assert.strictEqual(claims, 0)
+    })
+  )
+})
