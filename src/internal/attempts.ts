@@ -229,6 +229,8 @@ const waitBetween = (execution: ExecutionImpl, wait: Effect.Effect<boolean>, exi
 /** Where the delays of a schedule are kept from retry to retry. */
 export interface ScheduleState {
   scheduleStep: ScheduleStep | undefined
+  /** When it was asked before, in another process or life, in epoch milliseconds. */
+  readonly retriedAt?: ReadonlyArray<number> | undefined
 }
 
 /** The delay before the retry that follows try `n`, in milliseconds; `undefined` when no retry is left. */
@@ -251,7 +253,12 @@ const nextScheduled = (
   error: unknown
 ): Effect.Effect<number | undefined> =>
   Effect.gen(function* () {
-    const step = (state.scheduleStep ??= yield* Schedule.toStep(schedule))
+    let step = state.scheduleStep
+    if (step === undefined) {
+      step = state.scheduleStep = yield* Schedule.toStep(schedule)
+      // It goes on where it was; of the errors of then only descriptions are kept, so this one stands for them.
+      for (const at of state.retriedAt ?? []) yield* Effect.exit(step(at, error))
+    }
     return yield* step(yield* Clock.currentTimeMillis, error).pipe(
       Effect.map(([, delay]): number | undefined => Duration.toMillis(delay)),
       Pull.catchDone(() => Effect.succeed(undefined)),

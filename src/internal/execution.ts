@@ -66,6 +66,8 @@ export interface Restored {
   readonly status: Run.RunStatus
   readonly attempt: number
   readonly paused: boolean
+  /** When each retry was scheduled, in epoch milliseconds. */
+  readonly retriedAt: ReadonlyArray<number>
   readonly progress: { readonly newest: Progress; readonly depth: number } | undefined
   readonly usage: Usage
 }
@@ -107,6 +109,7 @@ export class ExecutionImpl implements Execution<any, any> {
   /** What goes on between attempts, or limits a graceful cancel. */
   betweenAttempts: Fiber.Fiber<unknown, unknown> | undefined = undefined
   scheduleStep: attempts.ScheduleStep | undefined = undefined
+  retriedAt: ReadonlyArray<number> | undefined = undefined
   /** The id belongs to another run, or the input can not be stored. */
   conflict: IdConflict | InvalidInput | undefined = undefined
   settledAt: number | undefined = undefined
@@ -235,6 +238,7 @@ export class ExecutionImpl implements Execution<any, any> {
     this.state = known.status
     this.attempt = known.attempt
     this.paused = known.paused
+    this.retriedAt = known.retriedAt
     if (known.paused) this.holds++
     this.progressDepth = known.progress?.depth ?? maxFrames
     this.newestProgress = known.progress?.newest

@@ -1,6 +1,6 @@
 // What leaves the memory, and when: whatever only waits, in its first life as in every other.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Execution, Step, Workflow } from "effect-baton"
 import { Durable } from "../../src/engines/durable/layer.ts"
@@ -45,6 +45,34 @@ describe("a run leaves the memory, and comes back in time (D6, D7)", () => {
         })
       )
       assert.strictEqual(result, "up")
+    })
+  )
+
+  it.effect("between attempts by a schedule, which goes on where it was", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      const schedule = Schedule.max([Schedule.exponential("1 day"), Schedule.recurs(2)])
+      const down = Workflow.make("down", {
+        error: Schema.String,
+        defaults: { retry: { schedule } },
+        run: () => Step.make("try", { run: Effect.suspend(() => Effect.fail(`down ${++tries}`)) })
+      })
+      const found = yield* onOne(
+        Effect.gen(function* () {
+          const execution = yield* start(down)
+          for (const days of [1, 2]) {
+            yield* parked
+            yield* TestClock.adjust(`${days} days`)
+          }
+          const error = yield* Effect.flip(execution.result)
+          const events = yield* Stream.runCollect(execution.events)
+          const delays = events.flatMap((event) =>
+            event._tag === "RetryScheduled" ? [event.delayMillis / 86_400_000] : []
+          )
+          return [error, ...delays]
+        })
+      )
+      assert.deepStrictEqual(found, ["down 3", 1, 2])
     })
   )
 

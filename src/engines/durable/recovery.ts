@@ -341,6 +341,7 @@ const restored = (
     status: status === undefined ? row.status : parse(status.fields).to,
     attempt: lastAttempt(events),
     paused: events.findLast(({ tag }) => tag === "Paused" || tag === "Resumed")?.tag === "Paused",
+    retriedAt: events.flatMap(({ tag, time }) => (tag === "RetryScheduled" ? [Number(time)] : [])),
     progress: progressOf(events),
     usage
   }
