@@ -20,6 +20,9 @@ export const lockNumber = (address: string): number => {
   return hash & 0x7fffffff
 }
 
+/** How long after the first look that missed a process comes the second. */
+const againMillis = 200
+
 const held = `SELECT objid::text FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = ${namespace} AND
   database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 
@@ -60,8 +63,12 @@ export const layer = (
         while (!(yield* ask(`SELECT pg_try_advisory_lock(${namespace}, ${n}) AS held`))[0].held) yield* realSleep(100)
         yield* first.open
         // Asking keeps the connection in use: one that broke is found out.
+        const turn = Effect.andThen(ask(`SELECT 1`), Effect.ignore(look))
         yield* Effect.forever(
-          Effect.andThen(Effect.andThen(ask(`SELECT 1`), Effect.ignore(look)), realSleep(everyMillis))
+          Effect.andThen(
+            turn,
+            Effect.suspend(() => realSleep(missing.size === 0 ? everyMillis : againMillis))
+          )
         )
       }).pipe(Effect.scoped)
       const forever = Effect.forever(
@@ -69,7 +76,7 @@ export const layer = (
           Effect.catchCause(watch, (cause) =>
             Effect.logWarning("The lock of this process was lost; taking it again", cause)
           ),
-          realSleep(everyMillis)
+          realSleep(againMillis / 2)
         )
       )
       yield* Effect.forkScoped(forever)

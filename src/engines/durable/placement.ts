@@ -69,7 +69,8 @@ export const shardingConfig = (
     shardsPerGroup: options.shards ?? 32,
     shardLockExpiration: Duration.millis(expiration),
     shardLockRefreshInterval: Duration.millis(expiration / 5),
-    refreshAssignmentsInterval: Duration.millis(Math.min(1000, expiration / 5))
+    // One small statement each: how long it takes until the shards of a process that is gone, or came, are given out.
+    refreshAssignmentsInterval: Duration.millis(Math.min(250, expiration / 5))
   })
 }
 
