@@ -5,7 +5,8 @@
  * `npm run bench:durable` runs everything, which takes about ten minutes, and writes `benchmark/RESULTS-DURABLE.md`.
  * `npm run bench:durable -- --quick` makes one short round to see that it works, `--only CONTENDER` (as often as wanted)
  * measures some; both only print. `--scale 1000000` fills the tables with so many settled and a tenth as many parked runs,
- * and writes `benchmark/RESULTS-SCALE.md`.
+ * and writes `benchmark/RESULTS-SCALE.md`. `--latency` measures in three minutes how late timers, answers, restarts and
+ * take-overs are, and writes `benchmark/RESULTS-LATENCY.md`; with `--quick` it only prints.
  */
 import { execFile } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -16,6 +17,7 @@ import { Effect } from "effect"
 import { installPeers, machine } from "../machine.ts"
 import { logSettings, readLog } from "./admin.ts"
 import { contenders, sqlite } from "./contenders.ts"
+import { latencyReport, measureLatency } from "./latency.ts"
 import { type Answer, type Found, type Parks, type Rates, report, type Statements } from "./report.ts"
 import { measureScale, ratesOf, type Scaled, scaleReport } from "./scale.ts"
 
@@ -25,7 +27,8 @@ const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     only: { type: "string", multiple: true },
-    scale: { type: "string" }
+    scale: { type: "string" },
+    latency: { type: "boolean", default: false }
   }
 })
 
@@ -55,6 +58,18 @@ const program = Effect.gen(function* () {
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
+  }
+
+  if (values.latency) {
+    const before = loadavg()[0]!
+    const started = performance.now()
+    const newDatabase = () => Effect.runPromise(database(server))
+    const found = yield* Effect.promise(() => measureLatency(newDatabase, values.quick))
+    const minutes = (performance.now() - started) / 60_000
+    const text = latencyReport(found, machine(["effect", "@effect/sql-pg"], { before, after: loadavg()[0]!, minutes }))
+    if (values.quick) process.stdout.write(text)
+    else yield* Effect.promise(() => writeFile(here("../RESULTS-LATENCY.md"), text))
+    return
   }
 
   if (values.scale !== undefined) {
@@ -114,6 +129,6 @@ const program = Effect.gen(function* () {
   if (failures.size > 0) process.exitCode = 1
 })
 
-installPeers()
+if (!values.latency) installPeers()
 await Effect.runPromise(Effect.scoped(program))
 process.exit()
