@@ -225,6 +225,8 @@ export class Starts {
       const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), parent, journal)
       // Nobody takes it up between its row and its start.
       while (this.engine.recovery.loading.has(run.id)) yield* this.engine.recovery.loaded(run.id)
+      // The row of a child stands on that of its parent.
+      if (parent !== undefined) yield* (parent.journal as DurableJournal).flush
       // A row without its start would be nobody's.
       const begun = yield* this.engine.whole(
         Effect.suspend(() => {
