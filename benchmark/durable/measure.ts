@@ -12,6 +12,7 @@ import { inParallel, type System } from "./system.ts"
 const atOnce = 50
 const [scenario, contender, url, flag] = process.argv.slice(2)
 const quick = flag === "--quick"
+const parked = quick ? 100 : 2000
 
 /** Runs for some seconds: so many a second, and what of this process's time each took. */
 const rate = async (system: System, steps: 1 | 10) => {
@@ -67,7 +68,6 @@ const scenarios = {
   },
 
   park: async (system: System) => {
-    const parked = quick ? 100 : 2000
     const parks = await perSecond(parked, system.park)
     await system.left()
     await admin.logStatements(true)
@@ -77,6 +77,17 @@ const scenarios = {
     await admin.mark("end")
     await admin.logStatements(false)
     return { parks, resumes: await perSecond(parked, resumed(system)), idleSeconds: seconds }
+  },
+
+  /** Both of them, one after the other. */
+  speeds: async (system: System) => {
+    const rates = await scenarios.rates(system)
+    // What is done once, like preparing, is not counted.
+    await inParallel(100, atOnce, (i) => system.park(1_000_000 + i))
+    const parks = await perSecond(parked, system.park)
+    await system.left()
+    await inParallel(100, atOnce, async (i) => void (await system.resume(1_000_000 + i, 7)))
+    return { ...rates, parks, resumes: await perSecond(parked, resumed(system)) }
   },
 
   /** A run that has settled and one that waits, to be multiplied. */

@@ -15,11 +15,11 @@ import { join } from "node:path"
 import { parseArgs, promisify } from "node:util"
 import { Effect } from "effect"
 import { installPeers, machine } from "../machine.ts"
-import { logSettings, readLog } from "./admin.ts"
+import { connect, logSettings, readLog } from "./admin.ts"
 import { contenders, sqlite } from "./contenders.ts"
 import { latencyReport, measureLatency } from "./latency.ts"
 import { type Answer, type Found, type Parks, type Rates, report, type Statements } from "./report.ts"
-import { measureScale, ratesOf, type Scaled, scaleReport } from "./scale.ts"
+import { measureFull, postgresSql, type Round, type Scaled, type Speeds, scaleReport, sqliteSql } from "./scale.ts"
 
 const here = (path: string) => join(import.meta.dirname, path)
 
@@ -77,11 +77,35 @@ const program = Effect.gen(function* () {
     const before = loadavg()[0]!
     const started = performance.now()
     const scaled: Array<Scaled> = []
+    const admin = connect(server)
     for (const name of ["baton", "sqlite"]) {
-      const scale = (url: string) => measureScale((scenario) => measure(scenario, name, url), name, url, runs)
-      const empty = yield* Effect.promise(() => withDatabase(name, (url) => ratesOf((it) => measure(it, name, url))))
-      scaled.push({ name, empty, ...(yield* Effect.promise(() => withDatabase(name, scale))) })
-      process.stderr.write(`${JSON.stringify(scaled.at(-1))}\n`)
+      const one = yield* Effect.promise(() =>
+        withDatabase(name, async (url) => {
+          const sql = name === "sqlite" ? sqliteSql(url) : postgresSql(connect(url))
+          const full = await measureFull((scenario) => measure(scenario, name, url), sql, runs)
+          const speeds = async (url: string) => {
+            await (name === "sqlite" ? sql.query("PRAGMA wal_checkpoint(TRUNCATE)") : admin.query("CHECKPOINT"))
+            return (await measure<Speeds>("speeds", name, url)).measured
+          }
+          const empty = () =>
+            withDatabase(name, async (url) => {
+              const measured = await speeds(url)
+              // Nobody vacuums it while the next one is measured.
+              if (name !== "sqlite") await admin.query(`DROP DATABASE ${new URL(url).pathname.slice(1)} WITH (FORCE)`)
+              return measured
+            })
+          const rounds: Array<Round> = []
+          for (let i = 0; i < 3; i++) {
+            const first = i % 2 === 0 ? await empty() : undefined
+            const measured = await speeds(url)
+            rounds.push({ empty: first ?? (await empty()), full: measured })
+            process.stderr.write(`${name}: ${JSON.stringify(rounds.at(-1))}\n`)
+          }
+          return { name, rounds, ...full }
+        })
+      )
+      scaled.push(one)
+      process.stderr.write(`${JSON.stringify(one)}\n`)
     }
     const minutes = (performance.now() - started) / 60_000
     const where = machine(["effect", "@effect/sql-pg"], { before, after: loadavg()[0]!, minutes })

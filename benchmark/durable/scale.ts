@@ -3,7 +3,8 @@
  * every statement there.
  */
 import { DatabaseSync } from "node:sqlite"
-import { connect, normal } from "./admin.ts"
+import { median } from "../harness.ts"
+import { normal } from "./admin.ts"
 import { type Answer, format, type Parks, type Rates, type Statements, table } from "./report.ts"
 
 /** Talks to a database beside the engine. */
@@ -120,14 +121,7 @@ type Measure = <A>(scenario: string) => Promise<Answer<A>>
 /** What the tables bear. */
 export interface Speeds extends Rates, Omit<Parks, "idle"> {}
 
-export const ratesOf = async (measure: Measure): Promise<Speeds> => {
-  const { measured: rates } = await measure<Rates>("rates")
-  const { measured: parks } = await measure<Omit<Parks, "idle">>("park")
-  return { ...rates, ...parks }
-}
-
 export interface Full {
-  readonly full: Speeds
   readonly looks: Readonly<Record<string, number>>
   readonly scans: ReadonlyArray<string>
   readonly statements: number
@@ -135,24 +129,28 @@ export interface Full {
   readonly fillSeconds: number
 }
 
-export interface Scaled extends Full {
-  readonly name: string
+/** What was measured in each round, one after the other, on tables with nothing in them and on full ones. */
+export interface Round {
   readonly empty: Speeds
+  readonly full: Speeds
 }
 
-export const measureScale = async (measure: Measure, name: string, url: string, runs: number): Promise<Full> => {
+export interface Scaled extends Full {
+  readonly name: string
+  readonly rounds: ReadonlyArray<Round>
+}
+
+/** Fills the tables, and looks at what is asked of them then. */
+export const measureFull = async (measure: Measure, sql: Sql, runs: number): Promise<Full> => {
   await measure("template")
-  const sql = name === "sqlite" ? sqliteSql(url) : postgresSql(connect(url))
   const started = performance.now()
   await fill(sql, runs, Math.ceil(runs / 10))
   const fillSeconds = (performance.now() - started) / 1000
   const sizes = [...(await sql.sizes())].map(([table, [data, indexes]]) => [table, data, indexes] as const)
-  const look = await measure<Record<string, number>>("look")
-  const full = await ratesOf(measure)
   const counted = await measure<Statements["counted"]>("statements")
+  const look = await measure<Record<string, number>>("look")
   const statements = new Set([...Object.values(look.log), ...Object.values(counted.log)].flat())
   return {
-    full,
     looks: look.measured,
     scans: await scans(sql, statements),
     statements: new Set([...statements].map(normal)).size,
@@ -171,13 +169,30 @@ export const scaleReport = (runs: number, scaled: ReadonlyArray<Scaled>, machine
     ["CPU ms of a one-step run", (of) => of.oneStepCpuMillis],
     ["CPU ms of a ten-step run", (of) => of.tenStepCpuMillis]
   ]
-  const part = ({ empty, fillSeconds, full, looks, name, scans, sizes, statements }: Scaled) => {
+  const part = ({ fillSeconds, looks, name, rounds, scans, sizes, statements }: Scaled) => {
+    const middle = (of: (round: Round) => number) => median(rounds.map(of))
     const all = sizes.reduce((sum, [, data, indexes]) => sum + data + indexes, 0)
     return `## ${name === "sqlite" ? "SQLite" : "PostgreSQL"}
 
 ${table(
-  ["", "empty tables", "full tables", "full / empty"],
-  speeds.map(([title, of]) => [title, format(of(empty), 2), format(of(full), 2), format(of(full) / of(empty), 2)])
+  ["", "empty tables", "full tables", "full / empty", "of each round"],
+  speeds.map(([title, of]) => {
+    const ratios = rounds.map(({ empty, full }) => of(full) / of(empty))
+    const each = ratios.map((ratio) => format(ratio, 2)).join(", ")
+    return [
+      title,
+      format(
+        middle((it) => of(it.empty)),
+        2
+      ),
+      format(
+        middle((it) => of(it.full)),
+        2
+      ),
+      format(median(ratios), 2),
+      each
+    ]
+  })
 )}
 
 ${table(
@@ -201,7 +216,9 @@ ${
   return `# The durable engine on full tables
 
 Written by \`npm run bench:durable -- --scale ${runs}\`: ${format(runs, 0)} settled one-step runs and ${format(Math.ceil(runs / 10), 0)} parked ones, half of which
-wait for a time as well, multiplied from real ones by SQL.
+wait for a time as well, multiplied from real ones by SQL. After filling, the tables were vacuumed and analyzed (PostgreSQL).
+Each round measures an empty database and the full one, by turns the one or the other first, after a checkpoint, each in a process
+of its own that warms up before. Figures are medians of the rounds; the ratio is the median of those of the rounds.
 
 ${machine.join("\n")}
 
