@@ -41,6 +41,7 @@ import { HumanChannel, inbox } from "../../services/HumanChannel.ts"
 import { Alarm } from "./alarm.ts"
 import { Answers } from "./answers.ts"
 import { Asking } from "./asking.ts"
+import { ended } from "./gather.ts"
 import { Handover } from "./handover.ts"
 import type { DurableJournal, JournalHost } from "./journal.ts"
 import { Parking } from "./parking.ts"
@@ -77,6 +78,7 @@ export class DurableEngine implements Host, JournalHost {
   readonly writer: Writer
   readonly isPg: boolean
   isDraining = false
+  private hasEnded = false
   readonly context: Context.Context<never>
   readonly clock: Clock.Clock
   private readonly name: string
@@ -127,7 +129,8 @@ export class DurableEngine implements Host, JournalHost {
 
   /** Reads rows, or writes where a place in the count of crash tests is not wanted. */
   query<A extends object>(text: string, params: ReadonlyArray<unknown> = []): Effect.Effect<ReadonlyArray<A>> {
-    const rows = orUnavailable(this.sql.unsafe<A>(this.writer.text(text), params))
+    const ask = orUnavailable(this.sql.unsafe<A>(this.writer.text(text), params))
+    const rows = Effect.suspend(() => (this.hasEnded ? ended : ask))
     return this.isPg ? Effect.map(rows, withNumbers) : rows
   }
 
@@ -155,7 +158,9 @@ export class DurableEngine implements Host, JournalHost {
   whole<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.suspend(() =>
       // After a crash nobody is told anything.
-      Effect.flatMap(Fiber.await(this.run(effect)), (exit) => (this.writer.crashed ? Effect.never : exit))
+      this.hasEnded
+        ? ended
+        : Effect.flatMap(Fiber.await(this.run(effect)), (exit) => (this.writer.crashed ? Effect.never : exit))
     )
   }
 
@@ -300,8 +305,10 @@ export class DurableEngine implements Host, JournalHost {
       const turns = Math.ceil(this.graceMillis / 10)
       const settle = (left: number): Effect.Effect<void> =>
         Effect.suspend(() => (left > 0 && busy() ? Effect.andThen(realSleep(10), settle(left - 1)) : Effect.void))
+      // A database that is away must not keep the process.
+      const written = Effect.raceFirst(this.writer.drained, realSleep(Math.max(1000, this.graceMillis)))
       return settle(turns).pipe(
-        Effect.andThen(this.writer.drained),
+        Effect.andThen(written),
         Effect.andThen(
           Effect.sync(() => {
             for (const execution of [...this.residents.values()]) {
@@ -309,10 +316,24 @@ export class DurableEngine implements Host, JournalHost {
             }
           })
         ),
-        Effect.andThen(this.writer.drained),
+        Effect.andThen(written),
         Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...this.adopted])))
       )
     })
+  }
+
+  /** The engine is no more: who waits for something of it is told so, and nothing of it goes on. */
+  get end(): Effect.Effect<void> {
+    const drop = Effect.sync(() => {
+      this.hasEnded = true
+      for (const execution of [...this.residents.values()]) this.parking.drop(execution)
+      this.watchers.notifyAll()
+    })
+    return this.shutdown.pipe(
+      Effect.andThen(this.writer.ended),
+      Effect.andThen(drop),
+      Effect.andThen(Effect.suspend(() => Fiber.interruptAll([...this.adopted])))
+    )
   }
 
   /** Everything is dropped as a crash would drop it; only crash tests do this. */

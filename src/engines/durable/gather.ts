@@ -5,6 +5,8 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { EngineUnavailable } from "../../services/Engine.ts"
 
 /**
  * Rows or keys of one statement; a few sizes only, so that statements are prepared once. The small ones are what a run alone
@@ -33,12 +35,26 @@ interface Waiting<A, B, E> {
   readonly resume: (effect: Effect.Effect<B, E>) => void
 }
 
+/** What whoever asks an engine that is no more is told. */
+export const ended: Effect.Effect<never> = Effect.suspend(() =>
+  Effect.die(
+    new EngineUnavailable({ reason: "the engine has ended", isRetryable: false, next: "ask an engine that is up" })
+  )
+)
+
+/** Whose work it is: that ends when its host does, and so does the wait for it. */
+interface GatherHost {
+  readonly context: Context.Context<never>
+  readonly adopt: (fiber: Fiber.Fiber<unknown, unknown>) => void
+}
+
 /** Makes one effect for each of many items out of one for all of them, which answers in their order. */
 export const gather = <A, B, E = never>(
-  host: { readonly context: Context.Context<never> },
+  host: GatherHost,
   together: (items: ReadonlyArray<A>) => Effect.Effect<ReadonlyArray<Exit.Exit<B, E>>>
 ): ((item: A) => Effect.Effect<B, E>) => {
   let waiting: Array<Waiting<A, B, E>> = []
+  let underWay: ReadonlyArray<Waiting<A, B, E>> = []
   let isRunning = false
   const attempt = (batch: ReadonlyArray<Waiting<A, B, E>>): Effect.Effect<void> =>
     Effect.matchCauseEffect(together(batch.map(({ item }) => item)), {
@@ -57,15 +73,25 @@ export const gather = <A, B, E = never>(
       isRunning = false
       return Effect.void
     }
-    const batch = waiting.slice(0, limit)
+    underWay = waiting.slice(0, limit)
     waiting = waiting.slice(limit)
-    return Effect.andThen(attempt(batch), next)
+    return Effect.andThen(attempt(underWay), next)
   })
+  const run = () => {
+    isRunning = true
+    const fiber = Effect.runForkWith(host.context)(Effect.andThen(Effect.yieldNow, next))
+    host.adopt(fiber)
+    fiber.addObserver((exit) => {
+      if (exit._tag === "Success") return
+      const left = [...underWay, ...waiting]
+      waiting = []
+      isRunning = false
+      for (const { resume } of left) resume(ended)
+    })
+  }
   return (item) =>
     Effect.callback((resume) => {
       waiting.push({ item, resume })
-      if (isRunning) return
-      isRunning = true
-      Effect.runForkWith(host.context)(Effect.andThen(Effect.yieldNow, next))
+      if (!isRunning) run()
     })
 }

@@ -68,7 +68,7 @@ export const makeEngine = (config: Settings, name: string, placement: Placement)
       config,
       placement
     )
-    yield* Effect.addFinalizer(() => engine.shutdown)
+    yield* Effect.addFinalizer(() => engine.end)
     placement.beforeRelease?.((isPart) => engine.handover.part(isPart))
     // What is started right away runs here, if there is anything for this process to run.
     const settled = (left: number): Effect.Effect<void> =>

@@ -20,6 +20,10 @@ export class Watchers {
     if (watchers !== undefined) for (const watcher of [...watchers]) watcher()
   }
 
+  notifyAll(): void {
+    for (const id of [...this.watchers.keys()]) this.notify(id)
+  }
+
   /** Whoever waits for what other processes do looks again. */
   notifyOthers(): void {
     for (const id of [...this.watchers.keys()]) if (!this.engine.residents.has(id)) this.notify(id)

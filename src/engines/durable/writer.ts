@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type * as SqlError from "effect/sql/SqlError"
 import { inSizes } from "./gather.ts"
@@ -198,7 +199,7 @@ export class Writer {
   private readonly context: Context.Context<never>
   private readonly texts = new Map<string, string>()
   private batches = new Map<Owner, Batch>()
-  private running = false
+  private fiber: Fiber.Fiber<void> | undefined = undefined
   /** Who waits for what is there to be written now. */
   private waiting: Array<() => void> = []
   /** How many writes there were. */
@@ -208,6 +209,7 @@ export class Writer {
   /** Told when a fault struck. */
   onCrash: (() => void) | undefined = undefined
   crashed = false
+  private isOver = false
 
   constructor(sql: SqlClient.SqlClient, isPg: boolean, context: Context.Context<never>) {
     this.sql = sql
@@ -219,7 +221,7 @@ export class Writer {
     const batch = this.batches.get(owner)
     if (batch === undefined) this.batches.set(owner, { owner, rows: [row] })
     else batch.rows.push(row)
-    if (!this.running) this.run()
+    if (this.fiber === undefined) this.run()
   }
 
   /** Whether something of an owner waits to be written; what comes up now is written with it. */
@@ -228,15 +230,14 @@ export class Writer {
   }
 
   private run(): void {
-    this.running = true
     const next: Effect.Effect<void> = Effect.suspend(() => {
       const waiting = this.waiting
       this.waiting = []
       const tell = Effect.sync(() => {
         for (const resume of waiting) resume()
       })
-      if (this.batches.size === 0 || this.crashed) {
-        this.running = false
+      if (this.batches.size === 0 || this.crashed || this.isOver) {
+        this.fiber = undefined
         return tell
       }
       const batches = [...this.batches.values()]
@@ -244,14 +245,24 @@ export class Writer {
       return Effect.andThen(this.commit(batches), Effect.andThen(tell, Effect.andThen(Effect.yieldNow, next)))
     })
     // What is ready in this turn of the scheduler goes along.
-    Effect.runForkWith(this.context)(Effect.andThen(Effect.yieldNow, next))
+    this.fiber = Effect.runForkWith(this.context)(Effect.andThen(Effect.yieldNow, next))
   }
 
   /** Ends when all that there is to write now is on disk; what comes after it does not count. */
   get drained(): Effect.Effect<void> {
     return Effect.callback((resume) => {
-      if (!this.running || this.crashed) return resume(Effect.void)
+      if (this.fiber === undefined || this.crashed || this.isOver) return resume(Effect.void)
       this.waiting.push(() => resume(Effect.void))
+    })
+  }
+
+  /** Nothing more is written: what is not on disk by now is not told to anybody, as after a crash. */
+  get ended(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { fiber } = this
+      this.isOver = true
+      this.batches = new Map()
+      return fiber === undefined ? Effect.void : Fiber.interrupt(fiber)
     })
   }
 
