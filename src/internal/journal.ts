@@ -134,13 +134,16 @@ export interface Journal extends ModelAnswers {
   readonly hasBegun: (path: string) => boolean
   /** What a body is told of a step's failure: what a replay would tell it. */
   readonly tell: (frame: Frame, cause: Cause.Cause<any>, codec: StepCodec | undefined) => Effect.Effect<never, any>
-  /** Writes the end of a step down; ends when it is on disk. */
+  /** Writes the end of a step down; ends when it is on disk. `isOwn` says that nobody interrupted it from outside. */
   readonly stepEnded: (
     frame: Frame,
     exit: Exit.Exit<unknown, unknown>,
     durationMillis: number,
-    codec: StepCodec | undefined
+    codec: StepCodec | undefined,
+    isOwn: boolean
   ) => Effect.Effect<void> | undefined
+  /** Writes down that a step which began before was interrupted, with what was going on in it. */
+  readonly cutOff: (frame: Frame) => void
   /**
    * What became of a request that was opened in this attempt before: how it was settled, or `true` when it is still
    * open, and then the request is made what it was; `undefined` when it is new.

@@ -2,6 +2,7 @@
  * Steps, requests and children where the engine is durable: what is recorded is taken from the journal, whatever else
  * holds the body; what is not is done, and written down before the body goes on.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -29,6 +30,9 @@ export const step = <A, E, R>(
   const visit = new Visit()
   let startedAt = 0
   let codec = schemas
+  let runner: Fiber.Fiber<unknown, unknown> | undefined
+  // It began before, and has not begun again.
+  let cutOff: Frame | undefined
 
   const begin = (fiber: Fiber.Fiber<unknown, unknown>, child: Frame): Effect.Effect<A, E | BudgetExceeded, R> => {
     if (!execution.isLive(frame)) return Effect.interrupt
@@ -64,6 +68,8 @@ export const step = <A, E, R>(
     if (!again) usage.countStep(execution)
     journal.inFlight++
     visit.enter(fiber, child, "step")
+    runner = fiber
+    cutOff = undefined
     const tried = execution.intercepted(work, child)
     const controlled = control === undefined ? tried : (control(tried) as Effect.Effect<A, E, R>)
     return Effect.catchCause(journal.stepContext(controlled), (cause) => journal.tell(child, cause, codec))
@@ -82,6 +88,7 @@ export const step = <A, E, R>(
         journal.follow(fiber, child)
         return known
       }
+      if (journal.hasBegun(child.path)) cutOff = child
       if (journal.frozen) return journal.stall
       if (!execution.isHeld) return begin(fiber, child)
       return Effect.andThen(
@@ -91,11 +98,19 @@ export const step = <A, E, R>(
     }),
     (exit) => {
       const child = visit.leave(exit)
-      if (child === undefined) return undefined
+      if (child === undefined) {
+        const isCut = cutOff !== undefined && exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)
+        if (isCut && execution.outcome === undefined) journal.cutOff(cutOff!)
+        return undefined
+      }
       journal.inFlight--
       if (execution.outcome !== undefined) return undefined
       if (exit._tag === "Success") execution.recorded?.set(child.path, exit)
-      return journal.stepEnded(child, exit, execution.now() - startedAt, codec)
+      return journal.stepEnded(child, exit, execution.now() - startedAt, codec, !isInterrupted(runner!))
     }
   )
 }
+
+/** A fiber knows whether somebody has interrupted it, but has no public name for it. */
+const isInterrupted = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  (fiber as unknown as { readonly _interruptedCause: unknown })._interruptedCause !== undefined

@@ -98,8 +98,9 @@ export const misfit = (what: string, schema: Boundary<any>, json: unknown): stri
 }
 
 /**
- * How something ended, as it is stored: a value, a defect, an interrupt, or an error and by which schema it is read. Of the
- * workflows that were called around a step, `at` says which, from the inside; the run's own has none.
+ * How something ended, as it is stored: a value, a defect, an interrupt (from outside, or its own), or an error and by which
+ * schema it is read. Of the workflows that were called around a step, `at` says which, from the inside; the run's own has
+ * none.
  */
 export type Stored =
   | { readonly v?: unknown }
@@ -109,7 +110,10 @@ export type Stored =
       readonly at?: number
     }
   | { readonly d: StoredError }
-  | { readonly i: true }
+  | { readonly i: true | "self" }
+
+/** Whether something was interrupted from outside: it never ends in a replay, where whoever interrupted it does so again. */
+export const isCut = (stored: Stored): boolean => "i" in stored && stored.i === true
 
 const commonErrors = Schema.Union([RunError, StepTimedOut, InputTimedOut, RunSettled, BudgetExceeded])
 
@@ -239,5 +243,4 @@ const asJson = (stored: Extract<Stored, { by: unknown }>): unknown => {
 
 /** The effect of a step's recorded end. */
 export const replay = (stored: Stored, exit: Exit.Exit<unknown, unknown>): Effect.Effect<unknown, unknown> =>
-  // Whoever interrupted it does so again.
-  "i" in stored ? Effect.never : exit
+  isCut(stored) ? Effect.never : exit

@@ -28,7 +28,7 @@ import type { RunImpl } from "../../internal/run.ts"
 import { isSettled } from "../../Run.ts"
 import type { Any } from "../../Workflow.ts"
 import { askedOf, describeCall, describeOther } from "./calls.ts"
-import { decodeStored, encodeOutcome, encodeStep, misfit, parse, replay, type Stored, told } from "./codec.ts"
+import { decodeStored, encodeOutcome, encodeStep, isCut, misfit, parse, replay, type Stored, told } from "./codec.ts"
 import type { AnswerRow, EventRow, History, KnownRequest, RequestRow, StoredCall } from "./history.ts"
 import { Outbox, type OutboxHost } from "./outbox.ts"
 import { NotStorable } from "./plain.ts"
@@ -357,7 +357,7 @@ export class DurableJournal extends Outbox implements Journal {
     if (stored === undefined) return undefined
     const exit = decodeStored(stored, codec?.output, this.execution.definition, codec)
     const isBody = fiber === this.execution.fiber
-    const turn = exit === undefined || "i" in stored ? undefined : this.recorded.turns.wait(`step ${path}`, isBody)
+    const turn = exit === undefined || isCut(stored) ? undefined : this.recorded.turns.wait(`step ${path}`, isBody)
     if (exit !== undefined)
       return turn === undefined ? replay(stored, exit) : Effect.andThen(Effect.uninterruptible(turn), exit)
     return this.misfit(path, "a result that fits the step's schema", this.describeMisfit(stored, codec))
@@ -423,13 +423,15 @@ export class DurableJournal extends Outbox implements Journal {
     frame: Frame,
     exit: Exit.Exit<unknown, unknown>,
     durationMillis: number,
-    codec: StepCodec | undefined
+    codec: StepCodec | undefined,
+    isOwn: boolean
   ): Effect.Effect<void> | undefined {
     this.activity++
     if (this.isClosed || this.ended) return undefined
     const offset = this.execution.now()
     const { path } = frame
-    const stored = encodeStep(exit, this.execution.definition, codec)
+    const encoded = encodeStep(exit, this.execution.definition, codec)
+    const stored: Stored | NotStorable = isOwn && "i" in encoded ? { i: "self" } : encoded
     if (stored instanceof NotStorable) {
       const error = new Error(
         `${stored.describe(`The result of step "${path}" of ${this.execution.workflow}`)}; ` +
@@ -445,11 +447,9 @@ export class DurableJournal extends Outbox implements Journal {
       return this.tellEnd
     }
     const interrupted = "i" in stored
-    const what = interrupted
-      ? { error: "Interrupted", message: "The step was interrupted" }
-      : describe(mainError(exit.cause))
+    const what = interrupted ? interruption : describe(mainError(exit.cause))
     this.failed(path, offset, { durationMillis, interrupted, ...what }, stored)
-    return interrupted ? undefined : this.tellEnd
+    return isCut(stored) ? undefined : this.tellEnd
   }
 
   /** What is stored of an end: `t` where it is written, and so told, together with the one before. */
@@ -471,7 +471,7 @@ export class DurableJournal extends Outbox implements Journal {
 
   private failed(path: string, offset: number, fields: object, stored: Stored): void {
     if (this.recorded.isRepeated("StepFailed", path)) return
-    this.event("StepFailed", offset, path, fields, "i" in stored ? JSON.stringify(stored) : this.toEnd(stored))
+    this.event("StepFailed", offset, path, fields, isCut(stored) ? JSON.stringify(stored) : this.toEnd(stored))
   }
 
   modelPlace(frame: Frame, request: string, question: ModelPlace["request"]): ModelPlace {
@@ -576,6 +576,21 @@ export class DurableJournal extends Outbox implements Journal {
     this.activity++
     return Effect.never
   })
+
+  cutOff({ path: step, startedAt }: Frame): void {
+    const { execution } = this
+    const { requests, steps } = this.recorded.unfinished(step)
+    const offset = execution.now()
+    for (const { id, path } of requests) {
+      this.event("RequestSettled", offset, path, { requestId: id, outcome: "withdrawn" }, null)
+      this.write("withdrawn", [id])
+      this.recorded.reopened(path)
+    }
+    if (requests.length > 0) execution.refreshStatus()
+    for (const path of steps) {
+      this.failed(path, offset, { durationMillis: offset - startedAt, interrupted: true, ...interruption }, { i: true })
+    }
+  }
 
   startChild(
     parent: ExecutionImpl,
@@ -686,6 +701,8 @@ export class DurableJournal extends Outbox implements Journal {
     )
   }
 }
+
+const interruption = { error: "Interrupted", message: "The step was interrupted" }
 
 const bodyEnd = "the end of the body"
 const fiberEnd = "the end of the fiber"

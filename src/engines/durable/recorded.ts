@@ -4,8 +4,16 @@
  */
 import type { RequestOutcome } from "../../HumanRequest.ts"
 import { isCutOff, isReusable } from "../../internal/journal.ts"
-import { parse, type Stored } from "./codec.ts"
-import { firedAt, type History, type KnownRequest, type Seed, type StoredCall, type TimerRow } from "./history.ts"
+import { isCut, parse, type Stored } from "./codec.ts"
+import {
+  firedAt,
+  type History,
+  type KnownRequest,
+  type RequestRow,
+  type Seed,
+  type StoredCall,
+  type TimerRow
+} from "./history.ts"
 import { Strands } from "./strands.ts"
 import type { Turns } from "./turns.ts"
 
@@ -158,7 +166,7 @@ export class Recorded {
       if (tag === "RequestSettled" && parse(fields).outcome !== "withdrawn") {
         const told = result === null ? sequence : parse(result) + 0.5
         ends.push({ key: `request ${path}`, told, n: sequence, isTogether: false })
-      } else if (Recorded.ends(tag) && result !== null && stored !== undefined && !("i" in stored)) {
+      } else if (Recorded.ends(tag) && result !== null && stored !== undefined && !isCut(stored)) {
         ends.push({ key: `step ${path}`, told: sequence, n: 0, isTogether: parse(result).t === 1 })
       }
     }
@@ -235,6 +243,17 @@ export class Recorded {
 
   hasBegun(path: string): boolean {
     return this.begun.has(path)
+  }
+
+  /** What began in a step and has no end, innermost first. */
+  unfinished(step: string): { readonly steps: ReadonlyArray<string>; readonly requests: ReadonlyArray<RequestRow> } {
+    const isIn = (path: string) => path === step || path.startsWith(`${step}/`)
+    return {
+      steps: [...this.begun].filter((path) => isIn(path) && !this.results.has(path)).reverse(),
+      requests: [...this.requests.values()].flatMap(({ row, settled }) =>
+        settled === undefined && isIn(row.path) ? [row] : []
+      )
+    }
   }
 
   request(path: string): KnownRequest | undefined {
