@@ -346,37 +346,44 @@ describe("what is stored", () => {
     }).pipe(Effect.provide(onFile))
   )
 
-  it.live("a run that keeps taking its process down is failed, so that others go on", () =>
-    Effect.gen(function* () {
-      const filename = yield* temporaryFile
-      const poison = Workflow.make("poison", {
-        run: Effect.fnUntraced(function* () {
-          yield* Step.make("fine", { run: Effect.succeed("") })
-          return yield* Step.make("boom", { run: Effect.as(Effect.never, "") })
+  for (const maxCrashes of [1, 3, 10]) {
+    it.live(`a run that takes its process down at once is failed alone, after ${maxCrashes + 1} times`, () =>
+      Effect.gen(function* () {
+        const filename = yield* temporaryFile
+        let lives = 0
+        const poison = Workflow.make("poison", {
+          run: Effect.fnUntraced(function* () {
+            yield* Step.make("fine", { run: Effect.succeed("") })
+            return yield* Step.make("boom", { run: Effect.as(Effect.andThen(crashNow, Effect.never), "") })
+          })
         })
-      })
-      const start = Effect.flatMap(poison.run("", { id: "p" }), (run) => run.start)
-      const begun = Effect.flatMap(start, (execution) =>
-        execution.events.pipe(
-          Stream.takeUntil((event) => event._tag === "StepStarted" && event.path === "boom"),
-          Stream.runDrain
+        const innocent = Workflow.make("innocent", {
+          run: () => Step.make("long", { run: Effect.as(Effect.sleep("300 millis"), "done") })
+        })
+        const asks = Workflow.make("asks", { run: () => Effect.map(Execution.waitForApproval("?"), () => "asked") })
+        const life = live(
+          filename,
+          { maxCrashes },
+          undefined,
+          Effect.gen(function* () {
+            const others = yield* Effect.forEach([innocent, asks, innocent], (workflow, i) =>
+              Effect.flatMap(workflow.run("", { id: `other-${i}` }), (run) => run.start)
+            )
+            const bad = yield* (yield* poison.run("", { id: "bad" })).start
+            lives++
+            const exit = yield* Effect.exit(bad.result)
+            yield* others[1].approve((yield* Execution.nextRequest(others[1])).id, { by: "ada" })
+            return { exit, others: yield* Effect.forEach(others, (execution) => execution.result) }
+          })
         )
-      )
-      // It dies at the first write that is none of the run's: there is none, so it is dropped as a crash drops it.
-      const die = live(filename, { maxCrashes: 2 }, undefined, Effect.andThen(begun, crashNow))
-      yield* die
-      yield* die
-      yield* die
-      const last = yield* live(
-        filename,
-        { maxCrashes: 2 },
-        undefined,
-        Effect.flatMap(start, (run) => Effect.exit(run.result))
-      )
-      assert.include(String(last.result), "took its process down 3 times")
-      assert.include(String(last.result), `"boom"`)
-    }).pipe(Effect.scoped)
-  )
+        let last = yield* life
+        while (last.result === undefined && lives < 30) last = yield* life
+        assert.include(String(last.result?.exit), `took its process down ${maxCrashes + 1} times`)
+        assert.include(String(last.result?.exit), 'in or after step "fine"')
+        assert.deepStrictEqual(last.result?.others, ["done", "asked", "done"])
+      }).pipe(Effect.scoped)
+    )
+  }
 })
 
 const crashNow = Effect.flatMap(Durable, (engine) => Effect.sync(() => engine.writer.onCrash!()))

@@ -53,6 +53,7 @@ import { atOnce, withNumbers } from "./rows.ts"
 import { Sequels } from "./sequels.ts"
 import { Signals } from "./signals.ts"
 import { Starts } from "./starts.ts"
+import { Suspects } from "./suspects.ts"
 import { orUnavailable, patient } from "./unavailable.ts"
 import { Watchers } from "./watchers.ts"
 import { realSleep, Writer } from "./writer.ts"
@@ -96,6 +97,7 @@ export class DurableEngine implements Host, JournalHost {
   readonly sequels = new Sequels(this)
   readonly reads = new Reads(this)
   readonly recovery = new Recovery(this)
+  readonly suspects = new Suspects(this)
   readonly parking = new Parking(this)
   readonly handover = new Handover(this)
   readonly watchers = new Watchers(this)

@@ -68,6 +68,11 @@ export class Parking {
     )
   }
 
+  /** Whether a tree only waits. */
+  onlyWaits(top: ExecutionImpl): boolean {
+    return treeOf(top).every((each) => this.canLeave(each))
+  }
+
   /** When an execution must be looked at again, if nothing comes before. */
   private deadline(execution: ExecutionImpl): number {
     const journal = execution.journal as DurableJournal

@@ -181,6 +181,7 @@ export class Recovery {
       }
       const left = this.engine.parking.isLeaving(id)
       const crashed = !left && found.wake_at !== null && Number(found.wake_at) === resident
+      if (crashed && parent === undefined && this.engine.suspects.defer(found)) return undefined
       const epoch = this.engine.nextEpoch()
       const claimed = yield* this.claim({ id, epoch, before: found.epoch, crashed })
       if (claimed === undefined) return undefined
