@@ -1,6 +1,6 @@
 // What leaves the memory, and when: whatever only waits, in its first life as in every other.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule, Schema, Stream } from "effect"
+import { Effect, Fiber, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Execution, Step, Workflow } from "effect-baton"
 import { Durable } from "../../src/engines/durable/layer.ts"
@@ -129,5 +129,46 @@ describe("a run that waits again and again for less than it may stay in the memo
       )
       assert.strictEqual(claims, 0)
     })
+  )
+})
+
+describe("a run stays in the memory while its body works outside of steps", () => {
+  /** How often a body was begun, and what it came to, where what waits leaves after a moment. */
+  const lives = (body: Effect.Effect<string>) =>
+    Effect.gen(function* () {
+      let begun = 0
+      const workflow = Workflow.make("works", {
+        run: () =>
+          Effect.andThen(
+            Effect.sync(() => ++begun),
+            body
+          )
+      })
+      const result = yield* onOne(workflow.execute(""), { idle: "40 millis", pollInterval: "10 millis" })
+      return [begun, result]
+    })
+
+  const work = Effect.as(realSleep(300), "done")
+
+  it.live("within a timeout", () =>
+    Effect.map(lives(Effect.orDie(Effect.timeout(work, "10 seconds"))), (found) =>
+      assert.deepStrictEqual(found, [1, "done"])
+    )
+  )
+
+  it.live("in a branch beside a sleep", () =>
+    Effect.map(
+      lives(Effect.map(Effect.all([work, Effect.sleep("350 millis")], { concurrency: 2 }), ([text]) => text)),
+      (found) => assert.deepStrictEqual(found, [1, "done"])
+    )
+  )
+
+  it.live("in a fork, while it sleeps", () =>
+    Effect.map(
+      lives(
+        Effect.flatMap(Effect.forkChild(work), (fork) => Effect.andThen(Effect.sleep("250 millis"), Fiber.join(fork)))
+      ),
+      (found) => assert.deepStrictEqual(found, [1, "done"])
+    )
   )
 })

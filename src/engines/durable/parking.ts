@@ -63,7 +63,8 @@ export class Parking {
     return (
       execution.state === "awaiting" ||
       execution.betweenAttempts !== undefined ||
-      journal.sleeping.size > 0 ||
+      // What a body does beside a sleep, in a branch or within a timeout, is not known, and would be cut.
+      journal.sleeping.isAllOf(execution.fiber) ||
       (execution.children?.size ?? 0) > 0
     )
   }

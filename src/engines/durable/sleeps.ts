@@ -4,9 +4,14 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { currentFrame, type Frame } from "../../internal/frame.ts"
 import { fired } from "./history.ts"
 import type { DurableJournal } from "./journal.ts"
+
+/** A fiber knows them, but has no public name for them; those of races and of branches are not among them. */
+const childrenOf = (fiber: Fiber.Fiber<unknown, unknown>): Iterable<Fiber.Fiber<unknown, unknown>> =>
+  (fiber as unknown as { readonly _children: Set<Fiber.Fiber<unknown, unknown>> | undefined })._children ?? []
 
 export class Sleeps {
   private readonly journal: DurableJournal
@@ -16,18 +21,23 @@ export class Sleeps {
   fires = 0
   /** When those that go on end, by path. */
   private readonly pending = new Map<string, number>()
+  /** Who sleeps. */
+  private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
 
   constructor(journal: DurableJournal) {
     this.journal = journal
   }
 
-  get size(): number {
-    return this.pending.size
-  }
-
   /** When those that go on end, in epoch milliseconds. */
   get ends(): Iterable<number> {
     return this.pending.values()
+  }
+
+  /** Whether a body sleeps, and what it forked. */
+  isAllOf(fiber: Fiber.Fiber<unknown, unknown> | undefined): boolean {
+    if (fiber === undefined || !this.fibers.has(fiber)) return false
+    for (const child of childrenOf(fiber)) if (!this.isAllOf(child)) return false
+    return true
   }
 
   /** Another attempt begins. */
@@ -36,7 +46,7 @@ export class Sleeps {
     this.pending.clear()
   }
 
-  sleep(frame: Frame, millis: number): Effect.Effect<void> {
+  sleep(fiber: Fiber.Fiber<unknown, unknown>, frame: Frame, millis: number): Effect.Effect<void> {
     const { journal } = this
     const { execution } = journal
     if (!execution.isLive(frame)) return Effect.interrupt
@@ -53,6 +63,7 @@ export class Sleeps {
     const due = known?.due ?? now + millis
     if (known === undefined) journal.write("timer", [journal.id, journal.attempt, path, due, "pending", journal.epoch])
     this.pending.set(path, due)
+    this.fibers.add(fiber)
     journal.host.waits(execution)
     const time = due > now ? execution.clock.sleep(Duration.millis(due - now)) : Effect.yieldNow
     // What is recorded of other branches comes before a sleep that nobody saw the end of.
@@ -65,6 +76,7 @@ export class Sleeps {
           )
     return Effect.onExitPrimitive(wait, (exit) => {
       journal.activity++
+      this.fibers.delete(fiber)
       if (!this.pending.delete(path) || !execution.isLive(frame)) return undefined
       const state = exit._tag === "Success" ? fired(journal.told, ++this.fires) : "cancelled"
       journal.write("timerState", [state, journal.id, journal.attempt, path, journal.epoch])
@@ -108,7 +120,7 @@ export class DurableClock implements Clock.Clock {
       const frame = currentFrame(fiber)
       return frame === undefined || frame.execution !== this.journal.execution
         ? this.clock.sleep(duration)
-        : this.journal.sleeping.sleep(frame, millis)
+        : this.journal.sleeping.sleep(fiber, frame, millis)
     })
   }
 }
