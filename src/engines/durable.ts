@@ -16,11 +16,21 @@ export interface DurableOptions {
    * about 10 kB), longer saves reading its events again. Default: `"10 seconds"`.
    */
   readonly idle?: Duration.Input | undefined
-  /** How often this process looks for what others wrote: the latency of their answers. Default: `"100 millis"`. */
+  /**
+   * How often this process looks for what others wrote: the latency of their answers; local ones do not wait for it. Shorter
+   * costs statements: two a look on PostgreSQL, however many runs are parked, one that reads no table on SQLite.
+   * Default: `"100 millis"`.
+   */
   readonly pollInterval?: Duration.Input | undefined
-  /** How long a shutdown lets running steps go on. Default: `"15 seconds"`. */
+  /**
+   * How long a shutdown lets running steps go on. Shorter ends sooner, and cuts off steps, which run again elsewhere.
+   * Default: `"15 seconds"`.
+   */
   readonly grace?: Duration.Input | undefined
-  /** How often a run may take its process down, without getting any further, before it is failed. Default: 10. */
+  /**
+   * How often a run may take its process down, without getting any further, before it is failed. More puts up longer with a
+   * run that takes the others down with it; fewer may fail one that only had bad luck. Default: 10.
+   */
   readonly maxCrashes?: number | undefined
   /** Whether this process runs anything; one that does not watches, answers and cancels. Default: `true`. */
   readonly runs?: boolean | undefined
@@ -41,14 +51,20 @@ export interface SqliteOptions extends DurableOptions {
 export interface PostgresOptions extends DurableOptions {
   /** Where the database is, such as `"postgres://user:password@host/database"`. */
   readonly url: string | Redacted.Redacted
-  /** Connections of this process at most; one of them holds the locks of its shards. Default: 10. */
+  /**
+   * Connections of this process at most, 3 or more: one holds the locks of its shards, one says that it lives, the others
+   * work; one writes at a time. With `runs: false` 1 will do. Default: 10.
+   */
   readonly maxConnections?: number | undefined
   /**
    * Into how many parts the runs are divided among processes. More spread evenly over more processes; each costs a lock.
    * Every process must say the same. Default: 32.
    */
   readonly shards?: number | undefined
-  /** After how long without a sign of life a process counts as gone. Default: `"15 seconds"`. */
+  /**
+   * After how long without a sign of life a process counts as gone, a second or more: one whose machine is lost, since one
+   * that ends is missed at once. Shorter costs a look at its locks every fifth of it. Default: `"15 seconds"`.
+   */
   readonly expiration?: Duration.Input | undefined
 }
 

@@ -40,7 +40,7 @@ export const Callback = <F>() =>
   })
 
 /** A whole number from `minimum` up. */
-export const Count = (minimum: 0 | 1) =>
+export const Count = (minimum: number) =>
   Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum, { expected: `a whole number, ${minimum} or more` }))
 
 /** A finite number that is not negative. */

@@ -22,7 +22,7 @@ import * as RpcSerialization from "effect/rpc/RpcSerialization"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { Engine } from "../../services/Engine.ts"
 import type { RunStore } from "../../services/RunStore.ts"
-import { Durable, makeEngine, newName } from "./layer.ts"
+import { checkedSharing, Durable, makeEngine, newName } from "./layer.ts"
 import * as Liveness from "./liveness.ts"
 import { inRealTime, type Placement, runnerStorage, shardingConfig, shared, single } from "./placement.ts"
 import type { PostgresConfig } from "./postgres.ts"
@@ -96,11 +96,12 @@ export const layerCluster = ({
     Effect.map(Durable, (engine) => Ear.of({ look: () => engine.signals.hear })),
     { maxIdleTime: "1 second" }
   )
-  return ear.pipe(
+  const layer = ear.pipe(
     Layer.provideMerge(engine),
     Layer.provide(transport),
     Layer.provide(postgres({ url, maxConnections }))
   )
+  return checkedSharing({ ...settings, maxConnections }, layer)
 }
 
 export const layerClusterClient = ({
@@ -115,9 +116,10 @@ export const layerClusterClient = ({
     Layer.provide(shardingConfig(Option.none(), settings)),
     Layer.provide(inRealTime)
   )
-  return Layer.effectContext(
+  const layer = Layer.effectContext(
     Effect.gen(function* () {
       return yield* makeEngine({ ...settings, runs: false }, yield* newName, yield* telling(single))
     })
   ).pipe(Layer.provide(transport), Layer.provide(postgres({ url, maxConnections })))
+  return checkedSharing({ ...settings, maxConnections, runs: false }, layer)
 }

@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
@@ -51,6 +52,36 @@ const checkSettings = settings(
     runs: Schema.optional(Schema.Boolean)
   })
 )
+
+/** What a process keeps connections for: the locks of its shards, the lock that says it lives, and its work. */
+const leastConnections = 3
+
+const sharingFields = {
+  shards: Schema.optional(Count(1)),
+  expiration: Schema.optional(
+    DurationInput.check(
+      Schema.makeFilter((input) => Duration.toMillis(input as Duration.Input) >= 1000, {
+        expected: "a duration of a second or more"
+      })
+    )
+  )
+}
+
+const checkRunner = settings(
+  "a durable engine",
+  Schema.Struct({ ...sharingFields, maxConnections: Schema.optional(Count(leastConnections)) })
+)
+const checkClient = settings(
+  "a durable engine",
+  Schema.Struct({ ...sharingFields, maxConnections: Schema.optional(Count(1)) })
+)
+
+/** A layer of an engine that shares its runs, unless its settings make no sense. */
+export const checkedSharing = <A, E, R>(
+  config: SharingOptions & { readonly runs?: boolean | undefined; readonly maxConnections?: number | undefined },
+  layer: Layer.Layer<A, E, R>
+): Layer.Layer<A, E, R> =>
+  Layer.unwrap(Effect.as(config.runs === false ? checkClient(config) : checkRunner(config), layer))
 
 /** The engine of a process, under a name that no other has. */
 export const makeEngine = (config: Settings, name: string, placement: Placement) =>

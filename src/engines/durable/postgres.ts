@@ -7,7 +7,7 @@ import * as Redacted from "effect/Redacted"
 import type { Engine } from "../../services/Engine.ts"
 import type { RunStore } from "../../services/RunStore.ts"
 import type { Settings } from "./engine.ts"
-import { type Durable, layerShared } from "./layer.ts"
+import { checkedSharing, type Durable, layerShared } from "./layer.ts"
 import type { SharingOptions } from "./placement.ts"
 
 /** What is needed of the client. */
@@ -16,12 +16,9 @@ export interface PostgresConfig extends Settings, SharingOptions {
   readonly maxConnections?: number | undefined
 }
 
-export const layerPostgres = ({
-  maxConnections,
-  url,
-  ...settings
-}: PostgresConfig): Layer.Layer<Engine | RunStore | Durable> =>
-  Layer.provide(
+export const layerPostgres = (config: PostgresConfig): Layer.Layer<Engine | RunStore | Durable> => {
+  const { maxConnections, url, ...settings } = config
+  const layer = Layer.provide(
     layerShared(settings),
     Layer.orDie(
       PgClient.layer({
@@ -30,3 +27,5 @@ export const layerPostgres = ({
       })
     )
   )
+  return checkedSharing(config, layer)
+}
