@@ -113,6 +113,19 @@ describe("beginning again", () => {
       for (const id of gone) assert.strictEqual((yield* Effect.flip(Engine.get(id)))._tag, "ExecutionNotFound")
     }).pipe(Effect.provide(onFile))
   )
+
+  it.effect("pruning many that ended at one moment removes all but those to be kept", () =>
+    Effect.gen(function* () {
+      const echo = Workflow.make("echo", { run: (text) => Effect.succeed(text) })
+      const ids = Array.from({ length: 150 }, (_, n) => `echo-${1000 + n}`)
+      yield* Effect.forEach(ids, (id) => echo.execute("hi", { id }), { concurrency: "unbounded", discard: true })
+      assert.strictEqual(yield* Engine.prune({ olderThan: 0, keep: 10 }), 140)
+      assert.deepStrictEqual(
+        (yield* Engine.list()).map(({ id }) => id),
+        ids.slice(140)
+      )
+    }).pipe(Effect.provide(onFile))
+  )
 })
 
 class Greeting extends Context.Service<Greeting, string>()("Greeting") {}

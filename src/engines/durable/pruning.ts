@@ -49,13 +49,18 @@ export const prune = (
     yield* engine.writer.drained
     const before = engine.now() - Duration.toMillis(options.olderThan)
     let pruned = 0
+    // Goes on where the last page ended: what is kept, and what is gone by now, is not read again for each of them.
+    let place = [before, before + 1, "", options.keep ?? 0]
     for (;;) {
-      const roots = yield* engine.query<{ id: string }>(
-        `SELECT id FROM baton_runs WHERE parent_id IS NULL AND settled_at IS NOT NULL AND settled_at <= ?
-         ORDER BY settled_at DESC, id DESC LIMIT ${page} OFFSET ${options.keep ?? 0}`,
-        [before]
+      const roots = yield* engine.query<{ id: string; settled_at: number | string }>(
+        `SELECT id, settled_at FROM baton_runs
+         WHERE parent_id IS NULL AND settled_at <= ? AND (settled_at < ? OR id < ?)
+         ORDER BY settled_at DESC, id DESC LIMIT ${page} OFFSET ?`,
+        place
       )
       if (roots.length === 0) return pruned
+      const last = roots[roots.length - 1]
+      place = [Number(last.settled_at), Number(last.settled_at), last.id, 0]
       pruned += yield* remove(
         engine,
         roots.map(({ id }) => id)
