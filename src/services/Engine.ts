@@ -414,7 +414,7 @@ export const fork = (
   Effect.flatMap(history, (history) => history.fork(id, options))
 
 /**
- * Removes runs that settled longer ago than `olderThan`, with all that is stored of them; the newest `keep` stay.
+ * Removes runs that settled longer ago than `olderThan`, with all that is stored of them; of those, the newest `keep` stay.
  *
  * **Details**
  *

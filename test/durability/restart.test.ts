@@ -1,4 +1,5 @@
 // What survives the time between two processes: sleeps, delays, expiries, timeouts, cancels, and steps that end late.
+import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Schema, Stream } from "effect"
 import { Engine, Execution, Step, Timeout, Workflow } from "effect-baton"
@@ -266,6 +267,41 @@ describe("a parked run", () => {
         assert.isTrue(outputs.every((output) => output === "done"))
         assert.strictEqual(engine.residents.size, 0)
       }).pipe(Effect.provide(layerSqlite({ filename, ...parks })))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a copy of the file that was made while an engine ran", () => {
+  it.live("is gone on with where the run was then, under the same idempotency keys", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryFile
+      const copy = `${filename}.copy`
+      const keys: Array<string> = []
+      const keyed = (name: string) =>
+        Step.make(name, { run: Effect.map(Step.idempotencyKey, (key) => void keys.push(key)) })
+      const asks = Workflow.make("asks", {
+        run: Effect.fnUntraced(function* () {
+          yield* keyed("before")
+          const { approvedBy } = yield* Execution.waitForApproval("ok?")
+          yield* keyed("after")
+          return `${approvedBy}`
+        })
+      })
+      const answered = (by: string) =>
+        Effect.gen(function* () {
+          const execution = yield* (yield* asks.run("", { id: "a" })).start
+          yield* execution.approve((yield* Execution.nextRequest(execution)).id, { by })
+          return yield* execution.result
+        })
+      const program = Effect.gen(function* () {
+        const execution = yield* (yield* asks.run("", { id: "a" })).start
+        yield* Execution.nextRequest(execution)
+        yield* Effect.sync(() => new DatabaseSync(filename).exec(`VACUUM INTO '${copy}'`))
+        return yield* answered("ada")
+      })
+      assert.strictEqual(yield* Effect.provide(program, layerSqlite({ filename })), "ada")
+      assert.strictEqual(yield* Effect.provide(answered("bob"), layerSqlite({ filename: copy })), "bob")
+      assert.deepStrictEqual(keys, ["a:before", "a:after", "a:after"])
     }).pipe(Effect.scoped)
   )
 })

@@ -435,7 +435,7 @@ export class DurableJournal extends Outbox implements Journal {
     if (stored instanceof NotStorable) {
       const error = new Error(
         `${stored.describe(`The result of step "${path}" of ${this.execution.workflow}`)}; ` +
-          "give the step an `output` schema, or return plain JSON"
+          "give the step an `output` schema without secrets, or return plain JSON"
       )
       this.failed(path, offset, { durationMillis, interrupted: false, ...describe(error) }, { d: describeError(error) })
       return Effect.andThen(this.flush, Effect.die(error))

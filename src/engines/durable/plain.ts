@@ -40,7 +40,7 @@ export const impurity = (value: unknown, path: string, seen: Set<object>): NotSt
   const isPlain = Array.isArray(value) || prototype === Object.prototype || prototype === null
   if (!isPlain) {
     const name = prototype.constructor?.name ?? "an object"
-    return new NotStorable(path, `Expected plain JSON, or a schema that describes a ${name}`, value)
+    return new NotStorable(path, `Expected plain JSON, or a schema that describes ${name}`, value)
   }
   // JSON would make null of it.
   if (Array.isArray(value) && value.includes(undefined)) {
