@@ -13,7 +13,7 @@ import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Schema from "effect/Schema"
 import { currentFrame } from "../internal/frame.ts"
 import * as ModelRecall from "./ModelRecall.ts"
-import { canonical } from "./ModelRequest.ts"
+import { canonical, settingsOf } from "./ModelRequest.ts"
 
 /** How answers are kept. */
 export interface Options {
@@ -162,7 +162,7 @@ export const layer = (
       return (request) =>
         Effect.gen(function* (): Effect.fn.Return<ModelRecall.Known> {
           if (!(yield* Enabled)) return { _tag: "Unknown", keep: () => Effect.void }
-          const text = canonical(request)
+          const text = canonical({ ...request, ...settingsOf(yield* Effect.context()) })
           const key = yield* digestHex(Digest.sha256, encoder.encode(`${yield* occurrence(text)} ${text}`))
           const answer = yield* find(key)
           return answer === undefined ? { _tag: "Unknown", keep: keep(key) } : { _tag: "Known", answer }

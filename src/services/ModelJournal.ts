@@ -33,7 +33,7 @@ import { masked } from "../internal/masked.ts"
 import { aboutOf, keys, within } from "./ModelCall.ts"
 import * as Recall from "./ModelRecall.ts"
 import { CurrentRecording, Recording } from "./ModelRecording.ts"
-import { canonical, describe } from "./ModelRequest.ts"
+import { canonical, describe, settingsOf } from "./ModelRequest.ts"
 import { withSteps } from "./ModelTools.ts"
 import { generate, stream, wrap } from "./ModelWrapper.ts"
 import { toolCodec } from "./ToolJournal.ts"
@@ -208,8 +208,9 @@ const interrupted = { interrupted: true }
 
 /** Looks a call up. What was interrupted then does not end; what may not begin does not either. */
 export const find = (request: Effect.Effect<Question>): Effect.Effect<Known> =>
-  Effect.flatMap(request, (request) =>
+  Effect.flatMap(request, (given) =>
     Effect.withFiber((fiber): Effect.Effect<Known> => {
+      const request: Question = { ...given, ...settingsOf(fiber.context) }
       const frame = currentFrame(fiber)!
       const { execution } = frame
       if (!execution.isLive(frame)) return Effect.interrupt

@@ -4,6 +4,7 @@
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
@@ -96,6 +97,22 @@ const jsonSchemaOf = (schema: Schema.Top): Schema.Json => {
 /** Results of tools may be anything, files may be bytes. */
 const toJson = (value: unknown): Schema.Json =>
   JSON.parse(JSON.stringify(value ?? null, (_, value) => (value instanceof Uint8Array ? Base64.encode(value) : value)))
+
+/** How the adapters of `effect/ai` call what `withConfigOverride` sets, such as a temperature. */
+const config = /LanguageModel\/Config$/
+
+/** What a request is sent with besides, as far as its context has it; of what a layer was made with nobody knows. */
+export const settingsOf = (context: Context.Context<never>): { readonly settings?: Schema.Json } => {
+  let found: Record<string, Schema.Json> | undefined
+  for (const [key, value] of context.mapUnsafe) {
+    if (config.test(key))
+      (found ??= {})[key] = Result.getOrElse(
+        Result.try(() => toJson(value)),
+        () => null
+      )
+  }
+  return found === undefined ? {} : { settings: found }
+}
 
 /** JSON as text that is the same for equal values: keys are in order of the alphabet. */
 export const canonical = (json: unknown): string =>

@@ -1,6 +1,6 @@
 // Model calls of a body that are not those of its journal: what is recorded is not paid for twice without anybody knowing.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Schema, Stream } from "effect"
+import { Context, Effect, Logger, Schema, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import { Engine, Execution, Step, Workflow } from "effect-baton"
 import { live, temporaryFile } from "../../src/engines/durable/crash.ts"
@@ -13,7 +13,17 @@ const sayObject = (prompt: string): Body =>
 const read = (prompt: string): Body => Stream.runDrain(LanguageModel.streamText({ prompt }))
 const dies = Effect.catchDefect(say("die"), () => Effect.void)
 
+/** What adapters of `effect/ai` set by `withConfigOverride`. */
+class Config extends Context.Service<Config, { readonly temperature: number }>()("some/LanguageModel/Config") {}
+const heated = (temperature: number) => Effect.provideService(say("x"), Config, { temperature })
+
 const cases: ReadonlyArray<readonly [name: string, before: Body, after: Body, expected: string]> = [
+  [
+    "is made with another temperature",
+    seq(heated(0), ask),
+    seq(heated(1), ask),
+    ": expected the recorded text call, found one with other settings"
+  ],
   [
     "asks something else",
     seq(did("a"), say("x"), did("b"), ask),

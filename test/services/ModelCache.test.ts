@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Schema, Stream } from "effect"
+import { Context, Effect, FileSystem, Layer, Schema, Stream } from "effect"
 import { LanguageModel, Tool, Toolkit } from "effect/ai"
 import { KeyValueStore } from "effect/persistence"
 import { TestClock, TestConsole } from "effect/testing"
@@ -17,6 +17,9 @@ const cached = (scripted: ReturnType<typeof script>, options?: ModelCache.Option
     const store = yield* Effect.map(Layer.build(KeyValueStore.layerMemory), Layer.succeedContext)
     return { asked, store, layer: ModelCache.layer(options).pipe(Layer.provide([below, store])) }
   })
+
+/** What adapters of `effect/ai` set by `withConfigOverride`. */
+class Config extends Context.Service<Config, { readonly temperature: number }>()("some/LanguageModel/Config") {}
 
 describe("a cached model", () => {
   it.effect("is asked once for texts, objects and streams", () =>
@@ -43,7 +46,7 @@ describe("a cached model", () => {
     })
   )
 
-  it.effect("is asked again for another prompt, another model and other tools", () =>
+  it.effect("is asked again for another prompt, another model, other tools and other settings", () =>
     Effect.gen(function* () {
       const { asked, model } = yield* script(says("yes"))
       const Tools = Toolkit.make(Tool.make("Look", { success: Schema.String }))
@@ -53,14 +56,21 @@ describe("a cached model", () => {
       yield* ask("a").pipe(Effect.provide(layer("small")), Effect.provide(store))
       yield* ask("b").pipe(Effect.provide(layer("small")), Effect.provide(store))
       yield* ask("a").pipe(Effect.provide(layer("large")), Effect.provide(store))
+      for (const temperature of [0, 1, 0]) {
+        yield* ask("a").pipe(
+          Effect.provideService(Config, { temperature }),
+          Effect.provide(layer("large")),
+          Effect.provide(store)
+        )
+      }
       yield* LanguageModel.generateText({ prompt: "a", toolkit: Tools }).pipe(
         Effect.provide(layer("small")),
         Effect.provide(Tools.toLayer({ Look: () => Effect.succeed("") })),
         Effect.provide(store)
       )
-      assert.strictEqual(asked.length, 4)
+      assert.strictEqual(asked.length, 6)
       yield* ask("a").pipe(Effect.provide(layer("large")), Effect.provide(store))
-      assert.strictEqual(asked.length, 4)
+      assert.strictEqual(asked.length, 6)
     })
   )
 
