@@ -61,6 +61,10 @@ export const layer = (
         yield* Effect.addFinalizer(() => Effect.ignore(ask(`SELECT pg_advisory_unlock(${namespace}, ${n})`)))
         // The connection of a process that had this address before may take a moment to end.
         while (!(yield* ask(`SELECT pg_try_advisory_lock(${namespace}, ${n}) AS held`))[0].held) yield* realSleep(100)
+        // A process that takes the place of one that was killed gets all of its shards at once: the cluster gives them out again
+        // only a second after it did.
+        yield* Effect.ignore(look)
+        if (missing.size > 0) yield* Effect.andThen(realSleep(againMillis), Effect.ignore(look))
         yield* first.open
         // Asking keeps the connection in use: one that broke is found out.
         const turn = Effect.andThen(ask(`SELECT 1`), Effect.ignore(look))
