@@ -12,7 +12,7 @@ import { EngineUnavailable } from "../../services/Engine.ts"
  * Rows or keys of one statement; a few sizes only, so that statements are prepared once. The small ones are what a run alone
  * writes at a time: one statement needs no transaction around it.
  */
-export const sizes = [64, 16, 4, 3, 2, 1]
+export const sizes = [64, 16, 5, 4, 3, 2, 1]
 
 /** How many are done together at most. */
 const limit = sizes[0]
