@@ -118,6 +118,21 @@ describe("when a replay meets a journal of other code, a model call that (S1, S2
   }
 })
 
+describe("a model call that is asked anew where nobody judges", () => {
+  it.live("is warned of when the body ends", () =>
+    Effect.gen(function* () {
+      const logs: Array<string> = []
+      const logger = Logger.make(({ message }) => void logs.push(String(message)))
+      const found = yield* change(par(say("x"), ask), par(say("y"), ask)).pipe(
+        Effect.provideServiceEffect(LanguageModel.LanguageModel, model),
+        Effect.provide(Logger.layer([logger]))
+      )
+      assert.strictEqual(found, "done")
+      assert.include(logs.join(), 'The body of changing did not ask again for 1 of its recorded model calls, at ""')
+    })
+  )
+})
+
 /** A body with the time in its prompt. */
 const dated = (now: () => string) =>
   Workflow.make("dated", {

@@ -405,7 +405,7 @@ export class DurableJournal extends Outbox implements Journal {
     const { unasked } = this.recorded
     if (unasked.size === 0) return
     const warning = Effect.logWarning(
-      `The body of ${this.execution.workflow} ended without ${unasked.size} recorded model calls, at ` +
+      `The body of ${this.execution.workflow} did not ask again for ${unasked.size} of its recorded model calls, at ` +
         `${[...new Set(unasked.values())].map((path) => `"${path}"`).join(", ")}: what it asked instead was asked anew`
     )
     this.beside(warning)
