@@ -153,6 +153,14 @@ for (const downMillis of [0, 150]) {
   })
 }
 
+describe("a timeout that cancels, or that ends an attempt of several, and falls due while every process is down,", () => {
+  const [body] = shapes["a step in a step"]
+  const timeout = { duration: "100 millis", onTimeout: "cancel" } as const
+  endsAlike("cancels the run", make(body), { timeout, cancel: { graceful: true } }, undefined, 150)
+  const retry = { attempts: 1, delay: "1 millis" } as const
+  endsAlike("begins the next one", make(body), { timeout: "100 millis", retry }, undefined, 150)
+})
+
 describe("a step that interrupts itself, with a crash at every write,", () => {
   const itself = Step.make("itself", { run: Effect.as(Effect.interrupt, "") })
   endsAlike(
