@@ -61,7 +61,10 @@ export const liveOn = <A, E, R>(
         Deferred.doneUnsafe(crash, Effect.void)
       }
       const result = yield* Effect.raceFirst(
-        Effect.map(Effect.provide(program, context), (result): A | undefined => result),
+        Effect.map(Effect.provide(program, context), (result): A | undefined => result).pipe(
+          // What was asked of the engine dies with it.
+          Effect.catchCause((cause) => (engine.writer.crashed ? Effect.never : Effect.failCause(cause)))
+        ),
         Effect.as(Deferred.await(crash), undefined)
       )
       const rows = yield* engine.query<{ place: string }>(
