@@ -17,9 +17,9 @@ import type { HumanRequest } from "./HumanRequest.ts"
 import type { RetryConfig, RetryHooks, RetryInfo, RetrySchedule } from "./Retry.ts"
 import type { RunOptions as EffectRunOptions, RunStatus } from "./Run.ts"
 import type { RunError } from "./RunError.ts"
-import { type Engine, get, list } from "./services/Engine.ts"
+import { type Engine, get, type ListOptions, list } from "./services/Engine.ts"
 import type { AnswerOptions } from "./services/HumanChannel.ts"
-import type { Filter, RunRecord } from "./services/RunStore.ts"
+import type { RunRecord } from "./services/RunStore.ts"
 import type { TimeoutConfig } from "./Timeout.ts"
 import type { Workflow as EffectWorkflow } from "./Workflow.ts"
 
@@ -220,7 +220,7 @@ export interface Baton<in R = never> extends AsyncDisposable {
     workflow: EffectWorkflow<Input, Output, Error, any>
   ): Promise<Execution<Output, Error>>
   /** The executions the engine holds, oldest start first. */
-  list(filter?: Filter): Promise<ReadonlyArray<RunRecord>>
+  list(options?: ListOptions): Promise<ReadonlyArray<RunRecord>>
   approve(executionId: string, requestId: string, options?: AnswerOptions): Promise<void>
   reject(executionId: string, requestId: string, options?: AnswerOptions): Promise<void>
   /** Answers an input request with a value in its encoded form. */
@@ -320,7 +320,7 @@ export const make = <R, E>(layer: Layer.Layer<R | Engine, E>): Baton<Exclude<R, 
           toExecution(runner, execution)
         )
       ),
-    list: (filter) => runner.run(list(filter)),
+    list: (options) => runner.run(list(options)),
     approve: (id, requestId, options) => on(id, (execution) => execution.approve(requestId, options)),
     reject: (id, requestId, options) => on(id, (execution) => execution.reject(requestId, options)),
     answer: (id, requestId, value, options) => on(id, (execution) => execution.answer(requestId, value, options)),

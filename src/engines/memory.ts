@@ -35,7 +35,13 @@ import { Count, DurationInput } from "../internal/schema.ts"
 import { settings } from "../internal/settings.ts"
 import { isSettled } from "../Run.ts"
 import { IdConflict } from "../RunError.ts"
-import { Engine, EngineShutdown, ExecutionNotFound, WorkflowNotRegistered } from "../services/Engine.ts"
+import {
+  Engine,
+  EngineShutdown,
+  ExecutionNotFound,
+  type ListOptions,
+  WorkflowNotRegistered
+} from "../services/Engine.ts"
 import { HumanChannel, inbox } from "../services/HumanChannel.ts"
 import * as RunStore from "../services/RunStore.ts"
 import type { Any } from "../Workflow.ts"
@@ -295,12 +301,13 @@ class MemoryEngine implements Host {
     }
   }
 
-  list(filter: RunStore.Filter): ReadonlyArray<RunStore.RunRecord> {
+  list({ limit, ...filter }: ListOptions): ReadonlyArray<RunStore.RunRecord> {
     this.evict(this.clock.currentTimeMillisUnsafe())
     return [...this.settled.slice(this.head).map((entry) => entry!.execution), ...this.live]
       .map((execution) => this.record(execution))
       .filter(fits(filter))
       .sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime())
+      .slice(limit === undefined ? 0 : -limit)
   }
 
   get shutdown(): Effect.Effect<void> {
@@ -356,7 +363,7 @@ const make = (options: MemoryOptions) =>
       register: (workflow) => Effect.contextWith((context) => Effect.sync(() => engine.makeKnown(workflow, context))),
       submit: (run) => engine.submit(run as unknown as RunImpl),
       get: (id) => find(id),
-      list: (filter) => Effect.sync(() => engine.list(filter ?? {})),
+      list: (options) => Effect.sync(() => engine.list(options ?? {})),
       interrupt: (id) =>
         Effect.suspend(() => {
           const execution = engine.find(id)

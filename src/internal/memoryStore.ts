@@ -16,13 +16,22 @@ interface Entry {
 }
 
 /** Whether a run is meant. */
-export const fits = ({ parentId, status, tag, workflow }: Filter): ((record: RunRecord) => boolean) => {
+export const fits = ({
+  parentId,
+  startedBefore,
+  startedFrom,
+  status,
+  tag,
+  workflow
+}: Filter): ((record: RunRecord) => boolean) => {
   const statuses = status === undefined ? undefined : new Set([status].flat())
   return (record) =>
     (workflow === undefined || record.workflow === workflow) &&
     (statuses === undefined || statuses.has(record.status)) &&
     (tag === undefined || record.tags.includes(tag)) &&
-    (parentId === undefined || record.parentId === parentId)
+    (parentId === undefined || record.parentId === parentId) &&
+    (startedFrom === undefined || record.startedAt >= startedFrom) &&
+    (startedBefore === undefined || record.startedAt < startedBefore)
 }
 
 /** Where a run stands in the order of pages: the latest start first, then the greatest id. */
@@ -106,13 +115,7 @@ export class MemoryStore {
     const isMeant = fits(query)
     const found = [...this.runs.values()]
       .map((entry) => entry.record)
-      .filter(
-        (record) =>
-          isMeant(record) &&
-          (query.startedFrom === undefined || record.startedAt >= query.startedFrom) &&
-          (query.startedBefore === undefined || record.startedAt < query.startedBefore) &&
-          (after === undefined || compare(after, placeOf(record)) < 0)
-      )
+      .filter((record) => isMeant(record) && (after === undefined || compare(after, placeOf(record)) < 0))
       .sort((a, b) => compare(placeOf(a), placeOf(b)))
     const runs = found.slice(0, limit)
     return found.length <= limit ? { runs } : { runs, cursor: toCursor(placeOf(runs[limit - 1]!)) }

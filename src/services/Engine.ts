@@ -6,6 +6,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Execution } from "../Execution.ts"
+import { Count } from "../internal/schema.ts"
+import { settings } from "../internal/settings.ts"
 import type { Run } from "../Run.ts"
 import type { Any, Workflow } from "../Workflow.ts"
 import type { Filter, RunRecord } from "./RunStore.ts"
@@ -183,6 +185,12 @@ export interface History {
   }) => Effect.Effect<number>
 }
 
+/** Which executions to list, and how many of them. */
+export interface ListOptions extends Filter {
+  /** How many at most, the newest starts; a whole number from 1 up. Default: all. */
+  readonly limit?: number | undefined
+}
+
 /**
  * The place where executions live.
  *
@@ -221,7 +229,7 @@ export class Engine extends Context.Service<
     /** The handle of an execution; an engine that does not know its workflow reads the outcome as the given one says. */
     readonly get: (id: string, workflow?: Any) => Effect.Effect<Execution<unknown, unknown>, ExecutionNotFound>
     /** The executions the engine holds, oldest start first. */
-    readonly list: (filter?: Filter) => Effect.Effect<ReadonlyArray<RunRecord>>
+    readonly list: (options?: ListOptions) => Effect.Effect<ReadonlyArray<RunRecord>>
     /** Cancels without asking `beforeCancel`, and waits: what interrupting the caller of `workflow.execute` does. */
     readonly interrupt: (id: string) => Effect.Effect<void>
     /** Refuses new starts, cancels what lives with reason `"shutdown"` (memory) or leaves it to others (durable), and waits. */
@@ -270,8 +278,15 @@ export const get: {
     )
   )
 
+const checkList = settings("Engine.list", Schema.Struct({ limit: Schema.optional(Count(1)) }))
+
 /**
  * The executions that an engine holds, oldest start first.
+ *
+ * **Details**
+ *
+ * A durable engine holds all that were not pruned, so give a `limit` there: the newest starts are listed then. Page by page
+ * they are had from `RunStore.find`. A limit that is no whole number from 1 up is an `InvalidDefinition`.
  *
  * **Example** (What is going on)
  *
@@ -290,8 +305,8 @@ export const get: {
  * await Effect.runPromise(program.pipe(Effect.provide(Engine.layerMemory))) // => ["completed"]
  * ```
  */
-export const list = (filter?: Filter): Effect.Effect<ReadonlyArray<RunRecord>, never, Engine> =>
-  Effect.flatMap(Engine, (engine) => engine.list(filter))
+export const list = (options?: ListOptions): Effect.Effect<ReadonlyArray<RunRecord>, never, Engine> =>
+  Effect.flatMap(Engine, (engine) => Effect.andThen(checkList(options ?? {}), engine.list(options)))
 
 /**
  * Drains the engine: it takes no new starts, cancels what lives with reason `"shutdown"` (memory) or leaves it to

@@ -43,14 +43,14 @@ export interface Filter {
   readonly status?: RunStatus | ReadonlyArray<RunStatus> | undefined
   readonly tag?: string | undefined
   readonly parentId?: string | undefined
-}
-
-/** Which runs to find, and how many of them. */
-export interface Query extends Filter {
   /** Started at this time or later. */
   readonly startedFrom?: Date | undefined
   /** Started before this time. */
   readonly startedBefore?: Date | undefined
+}
+
+/** Which runs to find, and how many of them. */
+export interface Query extends Filter {
   /** How many runs make a page, a whole number from 1 up. Default: 50. */
   readonly limit?: number | undefined
   /** Where the page before ended. Default: the first page. */

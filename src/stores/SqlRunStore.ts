@@ -70,8 +70,11 @@ export interface Conditions {
   readonly params: Array<unknown>
 }
 
-/** Which rows of runs are meant. */
-export const conditionsOf = ({ parentId, status, tag, workflow }: Filter): Conditions => {
+/** Which rows of runs are meant, where `at` is when they started. */
+export const conditionsOf = (
+  { parentId, startedBefore, startedFrom, status, tag, workflow }: Filter,
+  at = "started_at"
+): Conditions => {
   // What no database takes is not in it.
   const isNowhere = [workflow, tag, parentId].some((text) => text !== undefined && !isStorable(text))
   if (isNowhere) return { where: ["1 = 0"], params: [] }
@@ -88,6 +91,8 @@ export const conditionsOf = ({ parentId, status, tag, workflow }: Filter): Condi
   }
   if (tag !== undefined) and("id IN (SELECT execution_id FROM baton_tags WHERE tag = ?)", tag)
   if (parentId !== undefined) and("parent_id = ?", parentId)
+  if (startedFrom !== undefined) and(`${at} >= ?`, startedFrom.getTime())
+  if (startedBefore !== undefined) and(`${at} < ?`, startedBefore.getTime())
   return { where, params }
 }
 
@@ -182,16 +187,14 @@ export const make = Effect.gen(function* () {
   const pageOf = ({ tag, ...query }: Query, limit: number, place: Place | undefined) => {
     // Tags are kept in the order of pages, so that one that many runs have is not read to its end.
     const byTag = tag !== undefined && query.parentId === undefined
-    const { params, where } = conditionsOf(byTag ? query : { ...query, tag })
+    const at = byTag ? "baton_tags.started_at" : "started_at"
+    const { params, where } = conditionsOf(byTag ? query : { ...query, tag }, at)
     const and = (condition: string, ...values: ReadonlyArray<unknown>) => {
       where.push(condition)
       params.push(...values)
     }
     const from = byTag ? "baton_tags JOIN baton_runs ON baton_runs.id = execution_id" : "baton_runs"
-    const at = byTag ? "baton_tags.started_at" : "started_at"
     if (byTag) and("tag = ?", tag)
-    if (query.startedFrom !== undefined) and(`${at} >= ?`, query.startedFrom.getTime())
-    if (query.startedBefore !== undefined) and(`${at} < ?`, query.startedBefore.getTime())
     if (place !== undefined) {
       const [millis, id] = place
       // The first of them is where an index begins to be read.

@@ -14,8 +14,8 @@ import type * as SqlError from "effect/sql/SqlError"
 import type { RunImpl } from "../../internal/run.ts"
 import { Count, DurationInput } from "../../internal/schema.ts"
 import { settings } from "../../internal/settings.ts"
-import { Engine } from "../../services/Engine.ts"
-import { type Filter, type RunRecord, RunStore } from "../../services/RunStore.ts"
+import { Engine, type ListOptions } from "../../services/Engine.ts"
+import { type RunRecord, RunStore } from "../../services/RunStore.ts"
 import { migrate } from "../../stores/migrations.ts"
 import * as NodeSqlite from "../../stores/NodeSqlite.ts"
 import * as SqlRunStore from "../../stores/SqlRunStore.ts"
@@ -29,17 +29,14 @@ import { realSleep } from "./writer.ts"
 /** The engine itself, for tests that crash it and for benchmarks. */
 export class Durable extends Context.Service<Durable, DurableEngine>()("effect-baton/engines/Durable") {}
 
-const list = (engine: DurableEngine, filter: Filter): Effect.Effect<ReadonlyArray<RunRecord>> => {
+const list = (engine: DurableEngine, { limit, ...filter }: ListOptions): Effect.Effect<ReadonlyArray<RunRecord>> => {
   const { params, where } = SqlRunStore.conditionsOf(filter)
-  const conditions = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`
+  const meant = `SELECT * FROM baton_runs ${where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`}`
+  const some =
+    limit === undefined ? meant : `SELECT * FROM (${meant} ORDER BY started_at DESC, id DESC LIMIT ${limit}) AS newest`
   const flushed = Effect.suspend(() => engine.writer.drained)
-  return Effect.map(
-    Effect.andThen(
-      flushed,
-      engine.query<SqlRunStore.RecordRow>(`SELECT * FROM baton_runs ${conditions} ORDER BY started_at, id`, params)
-    ),
-    (rows) => rows.map(SqlRunStore.toRecord)
-  )
+  const rows = engine.query<SqlRunStore.RecordRow>(`${some} ORDER BY started_at, id`, params)
+  return Effect.map(Effect.andThen(flushed, rows), (rows) => rows.map(SqlRunStore.toRecord))
 }
 
 const checkSettings = settings(
@@ -124,7 +121,7 @@ export const makeEngine = (config: Settings, name: string, placement: Placement)
         prune: (options) => prune(engine, options)
       },
       get: (id, workflow) => engine.recovery.find(id, workflow),
-      list: (filter) => list(engine, filter ?? {}),
+      list: (options) => list(engine, options ?? {}),
       interrupt: (id) =>
         Effect.flatMap(engine.query(`SELECT id FROM baton_runs WHERE id = ?`, [id]), (rows) =>
           rows.length === 0 ? Effect.void : new DurableHandle(engine, id, "", undefined).interrupt

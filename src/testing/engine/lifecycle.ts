@@ -8,7 +8,6 @@ import * as Stream from "effect/Stream"
 import * as Execution from "../../Execution.ts"
 import * as Step from "../../Step.ts"
 import * as Engine from "../../services/Engine.ts"
-import type * as RunStore from "../../services/RunStore.ts"
 import * as Workflow from "../../Workflow.ts"
 import { describeExit, equal, failsWith, holds } from "../expect.ts"
 import {
@@ -267,7 +266,7 @@ export const lifecycle: Checks = {
       yield* failsWith("get", "ExecutionNotFound", Engine.get("nope", echo))
     }),
 
-  "executions are listed by workflow, status, tag and parent, oldest start first": (kit) =>
+  "executions are listed by workflow, status, tag, parent and time, oldest start first": (kit) =>
     Effect.gen(function* () {
       const child = Workflow.make("child", { run: () => Effect.as(Execution.waitForApproval(), "") })
       const parent = Workflow.make("parent", {
@@ -280,7 +279,7 @@ export const lifecycle: Checks = {
       yield* opened(yield* Engine.get("c"))
       yield* kit.pass("5 millis")
       yield* Effect.exit((yield* start(broken, "", { id: "d", tags: ["xy"] })).result)
-      const listed = (filter: RunStore.Filter | undefined, expected: ReadonlyArray<string>) =>
+      const listed = (filter: Engine.ListOptions | undefined, expected: ReadonlyArray<string>) =>
         Effect.flatMap(Engine.list(filter), (found) =>
           equal(
             `executions that fit ${JSON.stringify(filter)}`,
@@ -294,6 +293,14 @@ export const lifecycle: Checks = {
       yield* listed({ status: ["completed", "failed"] }, ["a", "d"])
       yield* listed({ tag: "x" }, ["a", "b"])
       yield* listed({ tag: "x", workflow: "parent" }, ["b"])
+      const [{ startedAt }] = yield* Engine.list({ workflow: "parent" })
+      yield* listed({ startedFrom: startedAt }, ["b", "d"])
+      yield* listed({ startedBefore: startedAt, tag: "x" }, ["a"])
+      yield* listed({ limit: 1 }, ["d"])
+      yield* listed({ status: ["completed", "failed"], limit: 1 }, ["d"])
+      yield* listed({ tag: "x", limit: 3 }, ["a", "b"])
+      const none = yield* Effect.exit(Engine.list({ limit: 0 }))
+      yield* holds("a list of nothing is refused", Exit.isFailure(none) && Cause.hasDies(none.cause), none)
       const [summary] = yield* Engine.list({ parentId: "b" })
       yield* equal(
         "the child",
