@@ -226,7 +226,7 @@ export class Answers {
 
   /** What a process took that knows only the JSON Schema of a request is no answer to it: the request is open again. */
   private takeBack(journal: DurableJournal, { n, request_id, said, time }: AnswerRow, why: AnswerError): void {
-    journal.answered.set(request_id, n - 1)
+    journal.requests.answered.set(request_id, n - 1)
     const answer = [request_id, n, said, time]
     const takeBack = Effect.gen({ self: this }, function* () {
       const reopened = yield* this.engine.query(
@@ -245,15 +245,15 @@ export class Answers {
   /** Gives the execution what was said, as far as its body is there to hear it; the rest is kept until it is. */
   takeUp(execution: ExecutionImpl, answers: ReadonlyArray<AnswerRow>, requests: ReadonlyArray<RequestRow>): void {
     const journal = execution.journal as DurableJournal
-    const { unheard } = journal
-    journal.unheard = { answers: [], expired: [] }
+    const { unheard } = journal.requests
+    journal.requests.unheard = { answers: [], expired: [] }
     for (const row of [...unheard.answers, ...answers]) {
       if (execution.outcome !== undefined) return
       const request = people.find(execution, row.request_id)
-      const known = journal.answered.get(row.request_id)
-      if (request === undefined || known === undefined || row.n > known + 1) journal.unheard.answers.push(row)
+      const known = journal.requests.answered.get(row.request_id)
+      if (request === undefined || known === undefined || row.n > known + 1) journal.requests.unheard.answers.push(row)
       if (request === undefined || known === undefined || row.n !== known + 1) continue
-      journal.answered.set(row.request_id, row.n)
+      journal.requests.answered.set(row.request_id, row.n)
       const said = toAnswer(row)
       const result = request.respond(said, Number(row.time))
       if (Result.isSuccess(result)) people.answered(request, said, result.success)
@@ -265,7 +265,7 @@ export class Answers {
       const isOutside = row.path.startsWith("handle/")
       if (row.outcome === "timed-out") {
         if (request !== undefined) people.expire(request, Number(row.decided_at))
-        else if (!isOutside) journal.unheard.expired.push(row)
+        else if (!isOutside) journal.requests.unheard.expired.push(row)
       } else if (row.outcome === "withdrawn" && isOutside && request !== undefined) people.withdrawOutside(request)
     }
   }

@@ -25,7 +25,7 @@ import { fromStored } from "./options.ts"
 import type { Registration } from "./registry.ts"
 import { detached } from "./requests.ts"
 import { atOnce, pauseWanted, type RunRow, resident } from "./rows.ts"
-import { addUsage, progressOf, usageOf } from "./totals.ts"
+import { addUsage, progressOf, spentSince, usageOf } from "./totals.ts"
 import { realSleep } from "./writer.ts"
 
 /** A run that may be due. */
@@ -269,7 +269,7 @@ export class Recovery {
     }
     for (const known of journal.recorded.outside) {
       const request = detached(known.row, execution.workflow, this.engine.asking.schemas.get(known.row.id))
-      journal.restoreAnswers(request, known)
+      journal.requests.restoreAnswers(request, known)
       people.openOutside(execution, request, known.row.path, known.row.created_at - journal.startedAt)
     }
     const retry = of("RetryScheduled")[0]
@@ -284,7 +284,9 @@ export class Recovery {
     const fails = timedOut?.onTimeout === "fail"
     if (fails) execution.timedOut = timedOut.afterMillis
     if (fails || execution.cancelled !== undefined) journal.isFrozen = true
-    attempts.restore(execution, timedOut !== undefined ? undefined : journal.spent(events, isActive, this.engine.now()))
+    const since = journal.startedAt + journal.attemptStartedAt
+    const spent = timedOut !== undefined ? undefined : spentSince(since, events, isActive, this.engine.now())
+    attempts.restore(execution, spent)
     if (journal.isFrozen) this.interruptThere(journal)
     else if (timedOut?.onTimeout === "cancel" && !events.some((event) => event.tag === "CancelPrevented")) {
       execution.fork(cancelling.request(execution, "timeout"))
@@ -299,7 +301,7 @@ export class Recovery {
     let seen = -1
     const turn: Effect.Effect<void> = Effect.suspend(() => {
       if (execution.outcome !== undefined || !journal.isFrozen) return Effect.void
-      quiet = journal.activity === seen && journal.lookups === 0 ? quiet + 1 : 0
+      quiet = journal.activity === seen && journal.children.lookups === 0 ? quiet + 1 : 0
       seen = journal.activity
       if (quiet < 20) return Effect.andThen(Effect.yieldNow, turn)
       journal.isFrozen = false

@@ -78,7 +78,7 @@ export class Sleeps {
       journal.activity++
       this.fibers.delete(fiber)
       if (!this.pending.delete(path) || !execution.isLive(frame)) return undefined
-      const state = exit._tag === "Success" ? fired(journal.told, ++this.fires) : "cancelled"
+      const state = exit._tag === "Success" ? fired(journal.ends.told, ++this.fires) : "cancelled"
       journal.write("timerState", [state, journal.id, journal.attempt, path, journal.epoch])
       return undefined
     })

@@ -1,5 +1,5 @@
 /**
- * What the events of an execution add up to: what it used, and how far it is.
+ * What the events of an execution add up to: what it used, how far it is, and how long an attempt ran.
  */
 import type { Usage } from "../../Budget.ts"
 import type { Progress } from "../../Execution.ts"
@@ -44,4 +44,21 @@ export const progressOf = (
     if (found === undefined || depth <= found.depth) found = { newest, depth }
   }
   return found
+}
+
+/** How long the clock of an attempt has run that began at `since`, in milliseconds; an active one stands still in waits. */
+export const spentSince = (since: number, events: ReadonlyArray<EventRow>, isActive: boolean, now: number): number => {
+  if (!isActive) return now - since
+  let spent = 0
+  let from: number | undefined = since
+  for (const event of events) {
+    if (event.tag !== "StatusChanged" || event.time < since) continue
+    const { to } = parse(event.fields)
+    if (to === "in-progress") from = event.time
+    else if (from !== undefined) {
+      spent += event.time - from
+      from = undefined
+    }
+  }
+  return from === undefined ? spent : spent + now - from
 }
