@@ -19,7 +19,7 @@ import { claiming } from "./claiming.ts"
 import { decode, misfit, parse } from "./codec.ts"
 import type { DurableEngine } from "./engine.ts"
 import { DurableHandle } from "./handle.ts"
-import { type EventRow, hasAnswers } from "./history.ts"
+import { type EventRow, type History, hasAnswers } from "./history.ts"
 import { DurableJournal } from "./journal.ts"
 import { fromStored } from "./options.ts"
 import type { Registration } from "./registry.ts"
@@ -35,6 +35,12 @@ interface DueRow {
   readonly workflow: string
   readonly version: string | null
   readonly wake_at: number
+}
+
+/** An execution that is ours now. */
+interface Taken {
+  readonly row: RunRow
+  readonly history: History
 }
 
 /** How many of them are read at once. */
@@ -179,66 +185,95 @@ export class Recovery {
         const above = yield* this.activate(found.parent_id)
         return above === undefined ? this.engine.residents.get(id) : yield* this.activate(id, above)
       }
-      const left = this.engine.parking.isLeaving(id)
-      const crashed = !left && found.wake_at !== null && Number(found.wake_at) === resident
-      if (crashed && parent === undefined && this.engine.suspects.defer(found)) return undefined
-      const epoch = this.engine.nextEpoch()
+      const taken = yield* this.claimed(found, parent)
+      return taken === undefined ? undefined : yield* this.takeUp(taken, registration, parent)
+    })
+  }
+
+  /** Claims an execution, and reads what is stored of it; nothing if it is not ours now, or has to wait for its turn. */
+  private claimed(found: RunRow, parent: ExecutionImpl | undefined): Effect.Effect<Taken | undefined> {
+    const { id } = found
+    const left = this.engine.parking.isLeaving(id)
+    const crashed = !left && found.wake_at !== null && Number(found.wake_at) === resident
+    if (crashed && parent === undefined && this.engine.suspects.defer(found)) return Effect.undefined
+    const epoch = this.engine.nextEpoch()
+    return Effect.gen({ self: this }, function* () {
       const claimed = yield* this.claim({ id, epoch, before: found.epoch, crashed })
       if (claimed === undefined) return undefined
-      const row = { ...found, ...claimed }
+      const row = { ...found, ...claimed, epoch }
       // Whoever had it may have written until it was claimed, so its log is read after that (D4).
       const events = yield* this.engine.reads.events(id)
       const history = yield* this.engine.reads.history(row, events)
-      const { children, seeds } = history
       if (hasAnswers(history)) yield* loadJournaling
+      return { row, history }
+    })
+  }
+
+  /** Makes an execution of its rows. Nobody may see one that has yet to be restored, so nothing waits until it is. */
+  private takeUp(
+    taken: Taken,
+    registration: Registration,
+    parent: ExecutionImpl | undefined
+  ): Effect.Effect<ExecutionImpl | undefined> {
+    const { history, row } = taken
+    return Effect.gen({ self: this }, function* () {
       if (this.engine.isDraining) {
         // Too late: whoever comes next goes on with it at once.
-        yield* this.engine.command(`UPDATE baton_runs SET wake_at = ? WHERE id = ? AND epoch = ?`, [atOnce, id, epoch])
+        const release = `UPDATE baton_runs SET wake_at = ? WHERE id = ? AND epoch = ?`
+        yield* this.engine.command(release, [atOnce, row.id, row.epoch])
         return undefined
       }
-      this.failures.delete(id)
-      const execution = this.construct(row, registration, epoch, parent)
+      this.failures.delete(row.id)
+      const execution = this.construct(row, registration, parent)
       const journal = execution.journal as DurableJournal
       if (row.crashes > this.engine.maxCrashes) {
-        journal.load(history, lastAttempt(events))
-        execution.restore(restored(row, events, children))
-        execution.settle("fail", Exit.die(poisoned(row, events)))
+        this.restore(execution, journal, taken)
+        execution.settle("fail", Exit.die(poisoned(row, history.events)))
         return execution
       }
-      if (events.length === 0) {
-        for (const { path, result } of seeds) journal.recorded.seed(path, parse(result))
+      if (history.events.length === 0) {
+        for (const { path, result } of history.seeds) journal.recorded.seed(path, parse(result))
         execution.begin(fiberCache)
         return execution
       }
-      journal.load(history, lastAttempt(events))
-      execution.restore(restored(row, events, children))
+      this.restore(execution, journal, taken)
       if (row.paused === pauseWanted) yield* Effect.ignore(execution.pause)
       // An owner that had lost it may have written the event and not the row.
       if (execution.state !== row.status || execution.paused !== (row.paused !== 0)) journal.status()
       if (parent !== undefined) (parent.children ??= new Set()).add(execution)
-      yield* Effect.gen({ self: this }, function* () {
-        for (const child of children) if (child.settled_at === null) yield* this.activate(child.id, execution)
-        this.resume(execution, journal, events)
-        yield* this.engine.parking.pinned(id, journal.replayed)
-        this.engine.watchers.notify(id)
-        this.engine.answers.takeUp(execution, history.answers, history.requests)
-        // One that is taken up by half would be taken for one that goes on.
-      }).pipe(Effect.onError(() => Effect.sync(() => this.engine.parking.dropAll(execution))))
+      yield* this.goOn(execution, journal, history)
       return execution
     })
+  }
+
+  /** Gives an execution and its journal what is stored of them. */
+  private restore(execution: ExecutionImpl, journal: DurableJournal, { history, row }: Taken): void {
+    journal.load(history, lastAttempt(history.events))
+    execution.restore(restored(row, history))
+  }
+
+  /** Goes on with the children, then with the body, and with what people said meanwhile. */
+  private goOn(execution: ExecutionImpl, journal: DurableJournal, history: History): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      for (const child of history.children) if (child.settled_at === null) yield* this.activate(child.id, execution)
+      this.resume(execution, journal, history.events)
+      yield* this.engine.parking.pinned(execution.id, journal.replayed)
+      this.engine.watchers.notify(execution.id)
+      this.engine.answers.takeUp(execution, history.answers, history.requests)
+      // One that is taken up by half would be taken for one that goes on.
+    }).pipe(Effect.onError(() => Effect.sync(() => this.engine.parking.dropAll(execution))))
   }
 
   private construct(
     row: RunRow,
     { context, workflow }: Registration,
-    epoch: string,
     parent: ExecutionImpl | undefined
   ): ExecutionImpl {
     const decoded = decode(workflow.input, parse(row.input))
     const options = this.engine.starts.given.get(row.id) ?? fromStored(parse(row.options), workflow.defaults)
     const run = new RunImpl(0, 0, workflow, decoded?.value, { ...options, id: row.id }, restarter)
     run.execution = new DurableHandle(this.engine, row.id, row.workflow, workflow)
-    const journal = new DurableJournal(this.engine, row.id, epoch, Number(row.started_at))
+    const journal = new DurableJournal(this.engine, row.id, row.epoch, Number(row.started_at))
     journal.rootId = row.root_id
     const execution = new ExecutionImpl(run, this.engine, context, parent, journal)
     journal.execution = execution
@@ -329,11 +364,7 @@ export class Recovery {
   }
 }
 
-const restored = (
-  row: RunRow,
-  events: ReadonlyArray<EventRow>,
-  children: ReadonlyArray<{ readonly settled_at: number | null; readonly usage_total: string | null }>
-) => {
+const restored = (row: RunRow, { children, events }: History) => {
   let usage = usageOf(events)
   for (const child of children) {
     // Those that go on count for themselves.
