@@ -359,6 +359,24 @@ describe("what is stored", () => {
     }).pipe(Effect.provide(onFile))
   )
 
+  it.effect("input that can not be stored is InvalidInput, also where another process would run it", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryFile
+      const anything = Workflow.make("anything", {
+        input: Schema.Struct({ at: Schema.Unknown }),
+        run: () => Effect.succeed("")
+      })
+      for (const runs of [true, false]) {
+        const submitted = Effect.flatMap(anything.run({ at: new Map() }), (run) => run.submit)
+        const refused = Effect.flip(Effect.flatMap(submitted, (execution) => execution.result))
+        const error = yield* refused.pipe(
+          Effect.provide(Layer.provideMerge(Workflow.toLayer(anything), layerSqlite({ filename, runs })))
+        )
+        assert.include(error.message, 'Invalid input of anything at "at": Expected JSON value')
+      }
+    })
+  )
+
   for (const maxCrashes of [1, 3, 10]) {
     it.live(`a run that takes its process down at once is failed alone, after ${maxCrashes + 1} times`, () =>
       Effect.gen(function* () {

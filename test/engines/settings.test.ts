@@ -26,6 +26,8 @@ describe("settings of an engine that make no sense are refused, with field, valu
       sqlite({ maxCrashes: -2 }),
     'Invalid definition of a durable engine at "idle": Expected a duration that is not negative, such as "30 seconds" or 500 (milliseconds), found -5; correct the option':
       sqlite({ idle: -5 }),
+    'Invalid definition of a durable engine at "synchronous": Expected "off" | "normal" | "full", found "ful"; correct the option':
+      sqlite({ synchronous: "ful" as "full" }),
     'Invalid definition of a durable engine at "shards": Expected a whole number, 1 or more, found 0; correct the option':
       Engine.layerPostgres({ url: "", shards: 0 }),
     'Invalid definition of a durable engine at "maxConnections": Expected a whole number, 3 or more, found 2; correct the option':

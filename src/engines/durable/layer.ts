@@ -50,6 +50,11 @@ const checkSettings = settings(
   })
 )
 
+const checkSqlite = settings(
+  "a durable engine",
+  Schema.Struct({ synchronous: Schema.optional(Schema.Literals(["off", "normal", "full"])) })
+)
+
 /** What a process keeps connections for: the locks of its shards, the lock that says it lives, and its work. */
 const leastConnections = 3
 
@@ -164,5 +169,6 @@ export const layerSqlite = (config: NodeSqlite.Config & Settings): Layer.Layer<E
   )
   const engine = Layer.provide(layer(config), sql)
   const isAlone = config.runs === false || config.filename === ":memory:"
-  return isAlone ? engine : Layer.provide(engine, Layer.effectDiscard(own(config.filename)))
+  const owned = isAlone ? engine : Layer.provide(engine, Layer.effectDiscard(own(config.filename)))
+  return Layer.unwrap(Effect.as(checkSqlite(config), owned))
 }

@@ -98,7 +98,9 @@ export class Starts {
     const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(fiber.context), undefined, journal)
     if (hasCode(draft.options)) this.given.set(run.id, draft.options)
     // Who starts it is told what is wrong with it; whoever runs it could not even read it.
-    const invalid = run.workflow["~inner"].checkInput(run.input) !== undefined
+    const invalid =
+      run.workflow["~inner"].checkInput(run.input) !== undefined ||
+      encode(run.workflow.input, run.input) instanceof NotStorable
     return invalid
       ? this.flushed(this.create(run, fiber.context, undefined, undefined, fiber.cache))
       : this.insert(draft, journal, fiber.cache, [])
