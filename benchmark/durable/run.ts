@@ -17,7 +17,6 @@ import { Effect } from "effect"
 import { installPeers, machine } from "../machine.ts"
 import { connect, logSettings, readLog } from "./admin.ts"
 import { contenders, sqlite } from "./contenders.ts"
-import { latencyReport, measureLatency } from "./latency.ts"
 import { type Answer, type Found, type Parks, type Rates, report, type Statements } from "./report.ts"
 import { measureFull, postgresSql, type Round, type Scaled, type Speeds, scaleReport, sqliteSql } from "./scale.ts"
 
@@ -61,6 +60,8 @@ const program = Effect.gen(function* () {
   }
 
   if (values.latency) {
+    // It needs the packages that were just installed.
+    const { latencyReport, measureLatency } = yield* Effect.promise(() => import("./latency.ts"))
     const before = loadavg()[0]!
     const started = performance.now()
     const newDatabase = () => Effect.runPromise(database(server))
@@ -153,6 +154,6 @@ const program = Effect.gen(function* () {
   if (failures.size > 0) process.exitCode = 1
 })
 
-if (!values.latency) installPeers()
+installPeers()
 await Effect.runPromise(Effect.scoped(program))
 process.exit()
