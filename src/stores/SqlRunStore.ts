@@ -210,7 +210,7 @@ export const make = Effect.gen(function* () {
       const limit = query.limit ?? 50
       if (!isCount(limit)) return yield* misuse("find", `the limit ${limit} is not a whole number from 1 up`)
       const place = query.cursor === undefined ? Option.some(undefined) : fromCursor(query.cursor)
-      if (Option.isNone(place)) return yield* misuse("find", `"${query.cursor}" is no cursor of a page`)
+      if (Option.isNone(place)) return yield* misuse("find", `"${query.cursor}" is not a cursor`)
       const statuses = [...new Set([query.status ?? []].flat())]
       // A page of each status and then the first of them all: no index has several statuses in the order of pages.
       const pages = (statuses.length > 1 ? statuses.map((status) => ({ ...query, status })) : [query]).map((query) =>
