@@ -225,11 +225,9 @@ export class Starts {
       const journal = new DurableJournal(this.engine, run.id, this.engine.nextEpoch(), this.engine.now())
       if (parent !== undefined) journal.rootId = (parent.journal as DurableJournal).rootId
       const draft = new ExecutionImpl(run, this.engine, this.engine.registry.prepare(context), parent, journal)
-      // The row of its parent, which it is fenced by, may not be there yet.
-      if (parent !== undefined) yield* (parent.journal as DurableJournal).flush
       // Nobody takes it up between its row and its start.
       while (this.engine.recovery.loading.has(run.id)) yield* this.engine.recovery.loaded(run.id)
-      // The row of a child stands on that of its parent.
+      // A child is fenced by the row of its parent, which may not be there yet.
       if (parent !== undefined) yield* (parent.journal as DurableJournal).flush
       // A row without its start would be nobody's.
       const begun = yield* this.engine.whole(
