@@ -8,26 +8,7 @@ import { layerSqlite } from "../../src/engines/durable/layer.ts"
 import { currentFrame } from "../../src/internal/frame.ts"
 import { loadJournaling } from "../../src/services/BodyModel.ts"
 import { delta, finish, says, script } from "../support/models.ts"
-
-/** A scheduler that makes fibers yield once, at one operation after it was armed. */
-class YieldsOnce extends Scheduler.MixedScheduler {
-  private readonly at: number
-  private count = 0
-  armed = false
-
-  constructor(at: number) {
-    super()
-    this.at = at
-  }
-
-  override shouldYield(_fiber: Fiber.Fiber<unknown, unknown>): boolean {
-    return this.armed && ++this.count === this.at
-  }
-
-  get hasYielded(): boolean {
-    return this.count >= this.at
-  }
-}
+import { YieldsOnce } from "../support/YieldsOnce.ts"
 
 const calls = {
   generateText: LanguageModel.generateText({ prompt: "hello" }),

@@ -3,26 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Scheduler, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import { Engine, type Event, Workflow } from "effect-baton"
-
-/** A scheduler that makes fibers yield once, at one operation after it was armed. */
-class YieldsOnce extends Scheduler.MixedScheduler {
-  private readonly at: number
-  private count = 0
-  armed = false
-
-  constructor(at: number) {
-    super()
-    this.at = at
-  }
-
-  override shouldYield(_fiber: Fiber.Fiber<unknown, unknown>): boolean {
-    return this.armed && ++this.count === this.at
-  }
-
-  get hasYielded(): boolean {
-    return this.count >= this.at
-  }
-}
+import { YieldsOnce } from "../support/YieldsOnce.ts"
 
 const reply = LanguageModel.make({
   generateText: () => Effect.succeed([{ type: "text", text: "hi" }]),
